@@ -1,0 +1,1 @@
+"""chipwise: from a chip's datasheet to tokens per second, dollars, licence status and dependence."""
