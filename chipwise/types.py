@@ -352,8 +352,10 @@ class Simulation:
     """What a simulated scheduler did.
 
     Arrays by request, in order of arrival: `arrival`, `first`, `finish` times [s], `isl`, `osl`
-    [token], `preempted` count, `cached` prompt tokens hit at first admission. `steps` are arrays
-    by iteration, by column name, where they were asked for.
+    [token], `preempted` count, `cached` prompt tokens hit at first admission, `scheduled` time
+    of first admission [s]. `gaps` are the times between two tokens of a request [s] and how often
+    each occurred, `gap_sum` their exact sum. [s] `steps` are arrays by iteration, by column name,
+    where they were asked for.
     """
 
     arrival: Array
@@ -365,6 +367,9 @@ class Simulation:
     cached: NDArray[np.int64]
     iterations: int
     preemptions: int
+    scheduled: Array = field(default_factory=lambda: np.zeros(0))
+    gaps: tuple[Array, NDArray[np.int64]] = (np.zeros(0), np.zeros(0, np.int64))
+    gap_sum: float = 0.0
     steps: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 

@@ -1,0 +1,132 @@
+"""Times of requests → percentiles, goodput, throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from chipwise.types import Array, Simulation
+
+__all__ = [
+    "PERCENTILES",
+    "goodput",
+    "itl",
+    "output_tokens_per_second",
+    "percentiles",
+    "steady",
+    "summary",
+    "tpot",
+]
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+def summary(run: Simulation, warmup: int = 0) -> dict[str, Mapping[str, float | None]]:
+    """Mean and percentiles of ttft, tpot, itl, e2e and queue. [s]
+
+    Parameters
+    ----------
+    run : Simulation
+        What the scheduler did.
+    warmup : int
+        Requests to leave out at the start; `itl` is over all requests.
+    """
+    kept = slice(warmup, None)
+    return {
+        "ttft": percentiles((run.first - run.arrival)[kept]),
+        "tpot": percentiles(tpot(run)[kept]),
+        "itl": itl(run),
+        "e2e": percentiles((run.finish - run.arrival)[kept]),
+        "queue": percentiles((run.scheduled - run.arrival)[kept]),
+    }
+
+
+def tpot(run: Simulation) -> Array:
+    """Mean time per output token of each request after the first; NaN where it has only one. [s]"""
+    after = run.osl - 1
+    return np.where(after > 0, (run.finish - run.first) / np.maximum(after, 1), np.nan)
+
+
+def percentiles(values: Array) -> dict[str, float | None]:
+    """Mean and percentiles, NaN left out; None where nothing is left.
+
+    Examples
+    --------
+    >>> percentiles(np.array([1.0, 2.0, 3.0]))["p50"]
+    2.0
+    """
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return dict.fromkeys(("mean", *(f"p{p}" for p in PERCENTILES)))
+    at = np.percentile(values, PERCENTILES)
+    named = {f"p{p}": float(v) for p, v in zip(PERCENTILES, at, strict=True)}
+    return {"mean": float(values.mean()), **named}
+
+
+def itl(run: Simulation) -> dict[str, float | None]:
+    """Mean and percentiles of the gap between two neighbouring tokens of a request. [s]
+
+    The mean is exact, a percentile the middle of a bin that is 2⁻¹² of it wide.
+    """
+    gap, count = run.gaps
+    total = int(count.sum())
+    if not total:
+        return dict.fromkeys(("mean", *(f"p{p}" for p in PERCENTILES)))
+    below = np.cumsum(count)
+    named = {
+        f"p{p}": float(gap[np.searchsorted(below, p / 100 * total, side="left")])
+        for p in PERCENTILES
+    }
+    return {"mean": run.gap_sum / total, **named}
+
+
+def goodput(
+    run: Simulation, ttft: float | None = None, tpot_limit: float | None = None, warmup: int = 0
+) -> tuple[float, float]:
+    """Requests that keep both limits: each second, and as a share. [request/s, 1]
+
+    Parameters
+    ----------
+    ttft, tpot_limit : float, optional
+        Limits of each request; None is no limit, and a request of one token has no tpot. [s]
+    """
+    good = np.ones(len(run.isl), bool)
+    if ttft is not None:
+        good &= run.first - run.arrival <= ttft
+    if tpot_limit is not None:
+        good &= ~(tpot(run) > tpot_limit)
+    good = good[warmup:]
+    span = float(run.finish.max() - run.arrival[warmup:].min())
+    return float(good.sum()) / span, float(good.mean())
+
+
+def output_tokens_per_second(
+    run: Simulation, start: float | None = None, end: float | None = None
+) -> float:
+    """Output tokens each second between two times, or from first arrival to last token.
+
+    The tokens of a request after its first are taken as evenly spaced.
+    """
+    start = float(run.arrival.min()) if start is None else start
+    end = float(run.finish.max()) if end is None else end
+    after = run.osl - 1
+    span = run.finish - run.first
+    inside = np.clip(np.minimum(run.finish, end) - np.maximum(run.first, start), 0.0, None)
+    share = np.divide(inside, span, out=np.zeros_like(span), where=span > 0)
+    whole = (span <= 0) & (run.finish >= start) & (run.finish <= end)
+    firsts = (run.first >= start) & (run.first <= end)
+    return float((firsts + after * np.where(whole, 1.0, share)).sum()) / (end - start)
+
+
+def steady(run: Simulation, concurrency: int) -> tuple[float, float]:
+    """When all clients of a closed loop were at work: from the first wave's last first token to
+    the last request's arrival. [s]
+
+    Where there is no such time (few requests for each client), the whole run.
+    """  # noqa: D205 -- the sentence does not fit on a line
+    start = float(run.first[: min(concurrency, len(run.first))].max())
+    end = float(run.arrival.max())
+    if end > start:
+        return start, end
+    return float(run.arrival.min()), float(run.finish.max())
