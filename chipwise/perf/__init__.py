@@ -1,1 +1,18 @@
-"""perf"""
+"""Speed and memory: shapes and a chip → seconds, bytes, joules."""
+
+from chipwise.perf.blocks import parameters
+from chipwise.perf.formats import legal
+from chipwise.perf.inference import Load, estimate, kv_transfer, step, step_table
+from chipwise.perf.memory import kv_bytes, weight_bytes
+
+__all__ = [
+    "Load",
+    "estimate",
+    "kv_bytes",
+    "kv_transfer",
+    "legal",
+    "parameters",
+    "step",
+    "step_table",
+    "weight_bytes",
+]
