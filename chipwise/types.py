@@ -34,6 +34,7 @@ __all__ = [
     "Plan",
     "PlanRow",
     "Price",
+    "Prompts",
     "Rule",
     "RuleTrace",
     "Scale",
@@ -41,6 +42,7 @@ __all__ = [
     "SideVerdict",
     "Simulation",
     "StepTable",
+    "Trace",
     "Verdict",
     "Work",
     "Workload",
@@ -246,7 +248,7 @@ class Calibration:
     `operators` by (class, format, scope), where a scope is a chip's id, its architecture, its
     vendor or ``""``; `scales` by scope; `shapes` are exponents and counts of the operators'
     shape dependence; `engines` by backend; `widths` are half-widths of ln(measured/predicted) by
-    basis and quantity; `stacks` are (family, chip, backend) that were fitted on.
+    basis and quantity; `stacks` are (family, chip, backend, architecture, vendor) fitted on.
     """
 
     id: str
@@ -255,7 +257,7 @@ class Calibration:
     shapes: Mapping[str, float]
     engines: Mapping[str, Engine]
     widths: Mapping[str, Mapping[str, float]]
-    stacks: frozenset[tuple[str, str, str]]
+    stacks: frozenset[tuple[str, ...]]
     fitted_on: str = ""
 
 
@@ -373,6 +375,31 @@ class Simulation:
     steps: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompts:
+    """Which tokens the prompts share, told by runs.
+
+    The runs of request i are `offset`[i] to `offset`[i+1]: `length` tokens [token] that are all
+    equal and particular to `ident`. Its output tokens are particular to `output`[i].
+    """
+
+    offset: NDArray[np.int64]
+    ident: NDArray[np.int64]
+    length: NDArray[np.int64]
+    output: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Requests as recorded: `arrival` [s], `isl`, `osl` [token], and what else was said of them."""
+
+    arrival: Array
+    isl: NDArray[np.int64]
+    osl: NDArray[np.int64]
+    priority: Array | None = None
+    prompts: Prompts | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """One price as offered: USD per chip (purchase) or per chip and hour (rent)."""
@@ -453,7 +480,8 @@ class PlanRow:
     """One chip's best deployment under a workload, or why there is none.
 
     Quantities that carry an interval are Intervals; `usd` is per hour of the deployment,
-    `usd_token` per output token. [USD]
+    `usd_token` per output token [USD]; `carbon` of an output token [g]; `simulated` holds what
+    the simulation found, by name; `considered` counts the deployments that were estimated.
     """
 
     chip: Chip
@@ -471,17 +499,21 @@ class PlanRow:
     rests_on_unverified: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     runners_up: tuple[PlanRow, ...] = ()
+    considered: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The answer to a plan: a row for each chip, mixed pairs, and the Pareto front."""
+    """The answer to a plan.
+
+    `rows`: one for each chip that was asked about, in that order. `apart`: deployments with
+    prefill and decode on sides of their own, also on different chips. `pareto`: those of both
+    that no other beats in every respect.
+    """
 
     model: Model
     workload: Workload
     rows: tuple[PlanRow, ...]
+    apart: tuple[PlanRow, ...]
     pareto: tuple[PlanRow, ...]
-    price_basis: str
-    calibration: str
-    on: date
-    to: str
+    considered: int

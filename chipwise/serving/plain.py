@@ -5,20 +5,31 @@ then the waiting ones while nothing was preempted, then the outputs. With `depth
 scheduling) an iteration is scheduled while the one before it still runs, so that a request's next
 token may be scheduled before its last one is known; `ahead` counts such tokens. With `depth` 1 it
 is 0 whenever an iteration is scheduled, and the same lines are the synchronous scheduler.
+
+In the functions r is the record of a request, i its number, c the record of the engine's counts.
 """
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from chipwise.serving.clock import GAP_BINS, Clock, clipped_pairs, gap_bin, step_seconds
-from chipwise.types import Array
+from chipwise.serving.heap import heap, pop, push
+from chipwise.serving.pool import (
+    commit,
+    evictable,
+    hits,
+    known_blocks,
+    pool,
+    release,
+    take,
+    touch,
+)
 
-__all__ = ["COLUMNS", "Flags", "play"]
+__all__ = ["COLUMNS", "Flags", "Room", "open_room", "play", "requests"]
 
 COLUMNS = (
     "t_start",
@@ -31,9 +42,52 @@ COLUMNS = (
     "free_blocks",
 )
 
+REQUEST = np.dtype(
+    [
+        ("isl", np.int64),
+        ("osl", np.int64),
+        ("computed", np.int64),  # tokens whose KV is in the cache, or on its way
+        ("produced", np.int64),  # output tokens known
+        ("ahead", np.int64),  # output tokens scheduled and not yet known
+        ("given", np.int64),  # tokens in the iteration being scheduled
+        ("drafts", np.int64),  # of them, proposed by speculation
+        ("held", np.int64),  # blocks
+        ("preempted", np.int64),
+        ("cached", np.int64),
+        ("known", np.int64),  # blocks with a node; see pool.py
+        ("table", np.int64),
+        ("node", np.int64),
+        ("arrival", np.float64),
+        ("rank", np.float64),  # priority, smaller first
+        ("half", np.float64),  # of the host's time
+        ("scheduled", np.float64),
+        ("first", np.float64),
+        ("last", np.float64),
+        ("finish", np.float64),
+    ]
+)
+
+COUNTS = np.dtype(
+    [
+        ("running", np.int64),
+        ("waiting", np.int64),
+        ("free", np.int64),
+        ("done", np.int64),
+        ("issued", np.int64),
+        ("arrived", np.int64),
+        ("preemptions", np.int64),
+        ("victims", np.int64),  # of the iteration being scheduled
+        ("gaps", np.float64),  # sum of the times between tokens
+    ]
+)
+
 
 class Flags(NamedTuple):
-    """What the scheduler is told; `watermark` in blocks, `depth` of iterations in flight."""
+    """What the scheduler is told; `watermark` in blocks, `depth` of iterations in flight.
+
+    `draft` tokens are proposed for each decode, and each is accepted with probability
+    `acceptance` if those before it were. `clients` of a closed loop, or 0.
+    """
 
     blocks: int
     block_size: int
@@ -44,233 +98,378 @@ class Flags(NamedTuple):
     watermark: int
     depth: int
     by_priority: bool
+    caching: bool
+    draft: int
+    acceptance: float
+    seed: int
+    clients: int
+    record: bool
+
+
+class Room(NamedTuple):
+    """Where the requests stand. All are arrays; the heaps and the pool are told in their files."""
+
+    counts: Any
+    running: Any
+    victims: Any
+    waiting: Any
+    coming: Any
+    block: Any
+    known: Any
+    table: Any
+    gaps: Any
+
+
+def requests(arrival: Any, isl: Any, osl: Any, rank: Any, half: Any) -> Any:
+    """Records of requests that nobody has seen yet."""
+    who = np.zeros(len(isl), REQUEST)
+    who["arrival"], who["isl"], who["osl"] = arrival, isl, osl
+    who["rank"], who["half"] = rank, half
+    who["scheduled"] = who["first"] = who["finish"] = np.nan
+    return who
+
+
+def open_room(f: Flags, who: Any, nodes: int) -> Room:
+    """Everybody still to come, every block free; `nodes` of prefixes."""
+    n = len(who)
+    issued = n if f.clients == 0 else min(f.clients, n)
+    counts = np.zeros(1, COUNTS)
+    counts["free"], counts["issued"] = f.blocks, issued
+    coming = heap(n)
+    seen = who["arrival"][:issued] + who["half"][:issued]
+    order = np.argsort(seen, kind="stable")  # what is sorted is a heap
+    coming[0]["id"] = issued
+    coming["rank"][1 : issued + 1], coming["id"][1 : issued + 1] = seen[order], order
+    tables = 0
+    if f.caching:
+        most = -(-(who["isl"] + who["osl"] + 2 * f.draft) // f.block_size)
+        who["table"] = np.cumsum(most) - most
+        tables = int(most.sum())
+    return Room(
+        counts=counts,
+        running=np.zeros(f.max_seqs, np.int64),
+        victims=np.zeros(f.max_seqs, np.int64),
+        waiting=heap(n),
+        coming=coming,
+        block=pool(f.blocks if f.caching else 0),
+        known=known_blocks(nodes),
+        table=np.zeros(tables, np.int32),
+        gaps=np.zeros(GAP_BINS, np.int64),
+    )
 
 
 @njit(cache=True)
-def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
-    flags: Flags,
-    clock: Clock,
-    arrival: Array,
-    isl: Any,
-    osl: Any,
-    rank: Array,
-    half: Array,
-    clients: int,
-    record: bool,  # noqa: FBT001 -- Numba takes no keyword-only arguments
-) -> Any:
-    """Play requests through the scheduler.
+def arrive(f: Flags, who: Any, c: Any, coming: Any, waiting: Any, now: float) -> None:
+    """Put into the queue who has come."""
+    while coming[0].id > 0 and coming[1].rank <= now:
+        i = pop(coming)
+        c.arrived += 1
+        if f.by_priority:
+            push(waiting, who[i].rank, who[i].arrival, i)
+        else:
+            push(waiting, 0.0, float(c.arrived), i)
+        c.waiting += 1
 
-    Parameters
-    ----------
-    arrival : array
-        Times of arrival [s]; in a closed loop they are written, and so must be writable.
-    rank : array
-        Priority, smaller first. [1]
-    half : array
-        Half of the host's time for a request. [s]
-    clients : int
-        Of a closed loop; 0 where requests arrive by themselves.
-    """
-    size, n = flags.block_size, len(isl)
-    computed = np.zeros(n, np.int64)  # tokens whose KV is in the cache, or on its way
-    produced = np.zeros(n, np.int64)  # output tokens known
-    ahead = np.zeros(n, np.int64)  # output tokens scheduled and not yet known
-    held = np.zeros(n, np.int64)  # blocks
-    given = np.zeros(n, np.int64)  # tokens in the iteration being scheduled
-    preempted = np.zeros(n, np.int64)
-    scheduled, first = np.full(n, np.nan), np.full(n, np.nan)
-    last, finish = np.full(n, np.nan), np.full(n, np.nan)
-    gaps = np.zeros(GAP_BINS, np.int64)
 
-    running = np.zeros(flags.max_seqs, np.int64)
-    n_running, n_waiting, free = 0, 0, flags.blocks
-    # A preempted request goes to the front: its key is lower than all before it.
-    waiting = [(0.0, 0.0, 0) for _ in range(0)]
-    coming = [(0.0, 0) for _ in range(0)]
-    back, front = 0.0, 0.0
-    for i in range(n if clients == 0 else min(clients, n)):
-        heappush(coming, (arrival[i] + half[i], i))
-    issued = len(coming)
+@njit(cache=True)
+def blocks_of(f: Flags, r: Any, todo: int) -> int:
+    """Blocks that a request holds once `todo` more tokens are scheduled."""
+    return int(-(-(r.computed + todo + f.draft) // f.block_size))
 
-    sampled = np.zeros((flags.depth, flags.max_seqs), np.int64)  # who gets a token, by iteration
-    samples, ends = np.zeros(flags.depth, np.int64), np.zeros(flags.depth)
-    oldest, in_flight, iterations, done, preemptions = 0, 0, 0, 0, 0
-    now, end, gap_sum = 0.0, 0.0, 0.0
-    log = np.zeros((1024 if record else 1, 8))
-    victims = [(0, 0) for _ in range(0)]
 
-    while done < n:
-        while len(coming) > 0 and coming[0][0] <= now:
-            i = heappop(coming)[1]
-            if flags.by_priority:
-                heappush(waiting, (rank[i], arrival[i], i))
-            else:
-                back += 1.0
-                heappush(waiting, (0.0, back, i))
-            n_waiting += 1
+@njit(cache=True)
+def give(f: Flags, r: Any, c: Any, pools: Any, todo: int) -> None:
+    """Schedule `todo` tokens of a request, with the blocks that they need."""
+    need = blocks_of(f, r, todo) - r.held
+    if f.caching:
+        block, known, nodes, table = pools
+        take(block, known, table, r, need)
+        full = min(r.computed + todo, r.isl + r.produced) // f.block_size
+        commit(block, known, nodes, table, r, full)
+    c.free -= need
+    r.held += need
+    r.given = todo
 
-        # --- schedule one iteration
-        budget, victims_before = flags.max_tokens, len(victims)
-        limit = flags.long_prefill if n_running + n_waiting > 1 else 0
-        place = 0
-        while in_flight < flags.depth and place < n_running and budget > 0:
-            i = running[place]
-            todo = isl[i] + produced[i] + ahead[i] - computed[i]
-            if ahead[i] > 0 and computed[i] + 2 - ahead[i] >= isl[i] + osl[i]:
-                todo = 0  # its last token is on its way
-            if 0 < limit < todo:
-                todo = limit
-            todo = min(todo, budget)
-            if todo == 0:
-                place += 1
-                continue
-            need = -(-(computed[i] + todo) // size) - held[i]
-            victim = -1
-            while need > free and victim != i:
-                at = n_running - 1
-                if flags.by_priority:
-                    for k in range(n_running - 2, -1, -1):
-                        a, b = running[k], running[at]
-                        if (rank[a], arrival[a]) >= (rank[b], arrival[b]):
-                            at = k
-                victim = running[at]
-                running[at : n_running - 1] = running[at + 1 : n_running]
-                n_running -= 1
-                if given[victim] > 0:  # it stood before this one: its tokens go back
-                    budget += given[victim]
-                    given[victim] = 0
-                    place -= 1
-                free += held[victim]
-                held[victim] = computed[victim] = ahead[victim] = 0
-                preempted[victim] += 1
-                preemptions += 1
-                victims.append((iterations + 1, victim))
-                front -= 1.0
-                key = (rank[victim], arrival[victim]) if flags.by_priority else (0.0, front)
-                heappush(waiting, (key[0], key[1], victim))
-                n_waiting += 1
-            if victim == i:
-                if flags.by_priority:
-                    continue
-                break
-            free -= need
-            held[i] += need
-            given[i] = todo
+
+@njit(cache=True)
+def give_back(f: Flags, r: Any, c: Any, pools: Any) -> None:
+    """Free all blocks of a request."""
+    if f.caching:
+        c.free += release(pools[0], pools[3], r)
+    else:
+        c.free += r.held
+    r.held = 0
+
+
+@njit(cache=True)
+def victim(f: Flags, who: Any, c: Any, running: Any) -> int:
+    """Place of the running request that must go: the last, or the least urgent and latest."""
+    at = c.running - 1
+    if f.by_priority:
+        for place in range(c.running - 2, -1, -1):
+            a, b = who[running[place]], who[running[at]]
+            if a.rank > b.rank or (a.rank == b.rank and a.arrival >= b.arrival):
+                at = place
+    return int(at)
+
+
+@njit(cache=True)
+def preempt(f: Flags, who: Any, c: Any, running: Any, waiting: Any, at: int) -> None:
+    """Send the running request at place `at`, whose blocks are free, to the front of the queue."""
+    i = running[at]
+    r = who[i]
+    for place in range(at, c.running - 1):
+        running[place] = running[place + 1]
+    c.running -= 1
+    r.computed = r.ahead = r.given = r.drafts = 0
+    r.preempted += 1
+    c.preemptions += 1
+    if f.by_priority:
+        push(waiting, r.rank, r.arrival, i)
+    else:  # each goes before all that stand there
+        push(waiting, 0.0, -float(c.preemptions), i)
+    c.waiting += 1
+
+
+@njit(cache=True)
+def wanted(f: Flags, r: Any, limit: int, budget: int) -> int:
+    """Tokens that a running request may have in this iteration."""
+    todo = r.isl + r.produced + r.ahead - r.computed
+    if r.ahead > 0 and r.computed + 2 - r.ahead >= r.isl + r.osl:
+        return 0  # its last token is on its way
+    r.drafts = f.draft if r.produced > 0 and todo == 1 else 0
+    todo += r.drafts
+    if 0 < limit < todo:
+        todo = limit
+    todo = min(todo, budget)
+    r.drafts = min(r.drafts, todo - 1)
+    return int(todo)
+
+
+@njit(cache=True)
+def schedule_running(
+    f: Flags, who: Any, c: Any, running: Any, waiting: Any, victims: Any, pools: Any, limit: int
+) -> int:
+    """Give the running requests their tokens, in order; the budget that is left."""
+    budget, place = f.max_tokens, 0
+    while place < c.running and budget > 0:
+        i = running[place]
+        r = who[i]
+        todo = wanted(f, r, limit, budget)
+        if todo == 0:
+            place += 1
+            continue
+        gone = -1
+        while blocks_of(f, r, todo) - r.held > c.free and gone != i:
+            at = victim(f, who, c, running)
+            gone = running[at]
+            if who[gone].given > 0:  # it stood before this one: its tokens go back
+                budget += who[gone].given
+                place -= 1
+            victims[c.victims] = gone
+            c.victims += 1
+            give_back(f, who[gone], c, pools)
+            preempt(f, who, c, running, waiting, at)
+        if gone != i:
+            give(f, r, c, pools, todo)
             budget -= todo
             place += 1
-        while (
-            in_flight < flags.depth
-            and len(victims) == victims_before
-            and n_waiting > 0
-            and budget > 0
-            and n_running < flags.max_seqs
-        ):
-            i = waiting[0][2]
-            if produced[i] == osl[i]:  # finished while it waited
-                heappop(waiting)
-                continue
-            todo = isl[i] + produced[i]
-            whole = -(-todo // size)
-            if 0 < limit < todo:
-                todo = limit
-            todo = min(todo, budget)
-            need = -(-todo // size)
-            margin = flags.watermark if n_running > 0 else 0
-            if (whole if flags.reserve else need) + margin > free:
-                break
-            heappop(waiting)
-            n_waiting -= 1
-            running[n_running] = i
-            n_running += 1
-            free -= need
-            held[i] = need
-            given[i] = todo
-            budget -= todo
-            if np.isnan(scheduled[i]):
-                scheduled[i] = now
+        elif not f.by_priority:
+            break
+    return budget
 
-        # --- what it holds, and how long it lasts
-        if budget < flags.max_tokens:
-            prefill, decode, context, attended, batch = 0, 0, 0, 0, 0
-            attended_window, pairs, pairs_window = 0.0, 0.0, 0.0
-            slot = (oldest + in_flight) % flags.depth
-            samples[slot] = 0
-            for place in range(n_running):
-                i = running[place]
-                todo = given[i]
-                if todo == 0:
-                    continue
-                given[i] = 0
-                batch += 1
-                before = computed[i]
-                computed[i] += todo
-                context += computed[i]
-                if todo == 1 and before >= isl[i]:
-                    decode += 1
-                    attended += computed[i]
-                    attended_window += min(float(computed[i]), clock.window)
-                else:
-                    prefill += todo
-                    pairs += todo * (before + 0.5 * todo)
-                    pairs_window += clipped_pairs(before, todo, clock.window)
-                if computed[i] == isl[i] + produced[i] + ahead[i]:
-                    sampled[slot, samples[slot]] = i
-                    samples[slot] += 1
-                    ahead[i] += 1
-            start = max(now, end)
-            end = start + step_seconds(
-                clock, prefill, decode, context, attended, attended_window, pairs, pairs_window
-            )
-            ends[slot] = end
-            in_flight += 1
-            if record:
-                if iterations == len(log):
-                    log = np.concatenate((log, np.zeros_like(log)))
-                log[iterations, 0], log[iterations, 1] = start, end
-                log[iterations, 2], log[iterations, 3] = n_running, n_waiting
-                log[iterations, 4], log[iterations, 5] = batch, prefill
-                log[iterations, 6], log[iterations, 7] = decode, free
-            iterations += 1
-            if in_flight < flags.depth:
-                continue
 
-        # --- wait for an output, or an arrival
+@njit(cache=True)
+def schedule_waiting(
+    f: Flags,
+    who: Any,
+    c: Any,
+    running: Any,
+    waiting: Any,
+    pools: Any,
+    limit: int,
+    budget: int,
+    now: float,
+) -> int:
+    """Admit waiting requests, in order, while the first of them fits; the budget that is left."""
+    while c.waiting > 0 and budget > 0 and c.running < f.max_seqs:
+        i = waiting[1].id
+        r = who[i]
+        if r.produced == r.osl:  # preempted, and finished by what was in flight
+            pop(waiting)
+            continue
+        total = r.isl + r.produced
+        hit, taken = 0, 0
+        if f.caching:  # a full hit still computes the last block, for its logits
+            block, known, nodes, table = pools
+            hit = hits(known, nodes, r, (total - 1) // f.block_size)
+            taken = evictable(block, known, nodes, r, hit)
+        r.computed = hit * f.block_size
+        todo = total - r.computed
+        if 0 < limit < todo:
+            todo = limit
+        todo = min(todo, budget)
+        need = blocks_of(f, r, todo)
+        if f.reserve:
+            need = max(need, -(-total // f.block_size))
+        margin = f.watermark if c.running > 0 else 0
+        if need - hit + taken + margin > c.free:
+            break
+        pop(waiting)
+        c.waiting -= 1
+        running[c.running] = i
+        c.running += 1
+        if f.caching:
+            touch(block, known, nodes, table, r, hit)
+            c.free -= taken
+            r.held = hit
+        give(f, r, c, pools, todo)
+        budget -= todo
+        if np.isnan(r.scheduled):
+            r.scheduled = now
+            r.cached = r.computed
+    return budget
+
+
+@njit(cache=True)
+def launch(
+    clock: Clock, who: Any, c: Any, running: Any, sampled: Any
+) -> tuple[float, int, int, int, int]:
+    """Move every request on by its tokens; seconds, requests, P, D, and how many get a token."""
+    prefill, decode, context, attended, batch, samples = 0, 0, 0, 0, 0, 0
+    attended_window, pairs, pairs_window = 0.0, 0.0, 0.0
+    for place in range(c.running):
+        r = who[running[place]]
+        todo, before = r.given, r.computed
+        if todo == 0:
+            continue
+        r.given = 0
+        r.computed += todo
+        batch += 1
+        context += r.computed
+        if todo == 1 + r.drafts and before >= r.isl:
+            decode += todo
+            attended += r.computed
+            attended_window += min(float(r.computed), clock.window)
+        else:
+            prefill += todo
+            pairs += todo * (before + 0.5 * todo)
+            pairs_window += clipped_pairs(before, todo, clock.window)
+        if r.computed >= r.isl + r.produced + r.ahead:
+            sampled[samples] = running[place]
+            samples += 1
+            r.ahead += 1
+    seconds = step_seconds(
+        clock, prefill, decode, context, attended, attended_window, pairs, pairs_window
+    )
+    return seconds, batch, prefill, decode, samples
+
+
+@njit(cache=True)
+def emit(f: Flags, r: Any, c: Any, gaps: Any, now: float) -> None:
+    """Give a request the token that an iteration made, and the drafts that it confirmed."""
+    tokens = 1
+    while tokens <= r.drafts and np.random.random() < f.acceptance:  # noqa: NPY002
+        tokens += 1
+    r.computed -= max(r.drafts + 1 - tokens, 0)
+    r.drafts = 0
+    r.ahead = max(r.ahead - 1, 0)
+    for _ in range(min(tokens, r.osl - r.produced)):
+        r.produced += 1
+        if r.produced == 1:
+            r.first = now + r.half
+        else:
+            gaps[gap_bin(now - r.last)] += 1
+            c.gaps += now - r.last
+        r.last = now
+
+
+@njit(cache=True)
+def leave(r: Any, who: Any, c: Any, coming: Any, now: float) -> None:
+    """End a request, whose blocks are free; in a closed loop its client issues the next."""
+    r.finish = now + r.half
+    c.done += 1
+    if c.issued < len(who):
+        new = who[c.issued]
+        new.arrival = r.finish
+        push(coming, r.finish + new.half, 0.0, c.issued)
+        c.issued += 1
+
+
+@njit(cache=True)
+def close_up(who: Any, c: Any, running: Any) -> None:
+    """Keep the unfinished in the running list, in their order."""
+    kept = 0
+    for place in range(c.running):
+        r = who[running[place]]
+        running[kept] = running[place]
+        kept += r.produced < r.osl
+    c.running = kept
+
+
+@njit(cache=True)
+def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
+    """Play requests through the scheduler to the last one's end.
+
+    Returns
+    -------
+    tuple
+        The iterations, their rows (where recorded), and (iteration, request) of every preemption
+        (likewise).
+    """
+    np.random.seed(f.seed)  # noqa: NPY002 -- Numba's own generator, apart from NumPy's
+    c, running, waiting, coming, gaps = (
+        room.counts[0],
+        room.running,
+        room.waiting,
+        room.coming,
+        room.gaps,
+    )
+    pools = (room.block, room.known, nodes, room.table)
+    now, end = 0.0, 0.0
+    sampled = np.zeros((f.depth, f.max_seqs), np.int64)  # who gets a token, by iteration
+    samples, ends = np.zeros(f.depth, np.int64), np.zeros(f.depth)
+    oldest, in_flight, iterations = 0, 0, 0
+    log, gone = np.zeros((1024 if f.record else 0, 8)), [(0, 0) for _ in range(0)]
+    while c.done < len(who):
+        arrive(f, who, c, coming, waiting, now)
+        if in_flight < f.depth:
+            c.victims = 0
+            limit = f.long_prefill if c.running + c.waiting > 1 else 0
+            budget = schedule_running(f, who, c, running, waiting, room.victims, pools, limit)
+            if c.victims == 0:
+                budget = schedule_waiting(f, who, c, running, waiting, pools, limit, budget, now)
+            if budget < f.max_tokens:
+                slot = (oldest + in_flight) % f.depth
+                start = max(now, end)
+                seconds, batch, prefill, decode, samples[slot] = launch(
+                    clock, who, c, running, sampled[slot]
+                )
+                end = start + seconds
+                ends[slot] = end
+                if f.record:
+                    if iterations == len(log):
+                        log = np.concatenate((log, np.zeros_like(log)))
+                    log[iterations, 0], log[iterations, 1] = start, end
+                    log[iterations, 2], log[iterations, 3] = c.running, c.waiting
+                    log[iterations, 4], log[iterations, 5] = batch, prefill
+                    log[iterations, 6], log[iterations, 7] = decode, c.free
+                    gone.extend([(iterations, i) for i in room.victims[: c.victims]])
+                in_flight += 1
+                iterations += 1
+                continue
         if in_flight == 0:
-            now = max(now, coming[0][0])
+            now = max(now, coming[1].rank)
             continue
         now = ends[oldest]
         for k in range(samples[oldest]):
-            i = sampled[oldest, k]
-            produced[i] += 1
-            ahead[i] = max(ahead[i] - 1, 0)
-            if produced[i] == 1:
-                first[i] = now + half[i]
-            else:
-                gap = now - last[i]
-                gaps[gap_bin(gap)] += 1
-                gap_sum += gap
-            last[i] = now
-            if produced[i] == osl[i]:
-                finish[i] = now + half[i]
-                done += 1
-                if held[i] == 0:  # preempted meanwhile: it leaves the queue
-                    n_waiting -= 1
-                free += held[i]
-                held[i] = 0
-                if issued < n:
-                    arrival[issued] = finish[i]
-                    heappush(coming, (finish[i] + half[issued], issued))
-                    issued += 1
-        kept = 0
-        for place in range(n_running):
-            i = running[place]
-            running[kept] = i
-            kept += produced[i] < osl[i]
-        n_running = kept
-        oldest = (oldest + 1) % flags.depth
+            r = who[sampled[oldest, k]]
+            emit(f, r, c, gaps, now)
+            if r.produced == r.osl:
+                c.waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
+                give_back(f, r, c, pools)
+                leave(r, who, c, coming, now)
+        close_up(who, c, running)
+        oldest = (oldest + 1) % f.depth
         in_flight -= 1
-
-    return (
-        scheduled, first, finish, preempted, gaps, gap_sum, iterations, preemptions,
-        log[:iterations] if record else log[:0], victims,
-    )  # fmt: skip
+    return iterations, log[:iterations], gone

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chipwise.errors import BadInput, UnknownName
-from chipwise.types import Array, Simulation, StepTable
+from chipwise.types import Array, Prompts, Simulation, StepTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,11 @@ def simulate(
     reserve: bool = True,
     watermark: float = 0.0,
     priority: ArrayLike | None = None,
+    prefix_caching: bool = False,
+    prompts: Prompts | None = None,
+    draft: int = 0,
+    acceptance: float = 0.0,
+    seed: int = 0,
     record_steps: bool = False,
 ) -> Simulation:
     """What an engine's scheduler does with requests, iteration by iteration.
@@ -71,6 +76,16 @@ def simulate(
         Share of the blocks that an admission must leave free while others run. [1]
     priority : array, optional
         Of each request, smaller first; without it, first come, first served.
+    prefix_caching : bool
+        Keep the KV of full blocks, and use it again where a prompt begins with the same tokens.
+    prompts : Prompts, optional
+        Which tokens the prompts share; without it, none.
+    draft : int
+        Tokens proposed for each decode by speculation. [token]
+    acceptance : float
+        Probability that a proposed token is right, if those before it were. [1]
+    seed : int
+        Of the draws of acceptance.
     record_steps : bool
         Keep a row for each iteration in `Simulation.steps`.
 
@@ -84,9 +99,9 @@ def simulate(
     >>> table = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
     >>> run = simulate(table, [0.0, 0.5], [374, 396], [44, 109], blocks=3000)
     >>> run.iterations
-    123
+    153
     >>> [round(float(t), 6) for t in run.first - run.arrival]
-    [0.028707, 0.030287]
+    [0.028707, 0.029808]
     """
     if scheduler not in SCHEDULERS:
         raise UnknownName("scheduler", scheduler, SCHEDULERS)
@@ -94,18 +109,23 @@ def simulate(
     if len(isl) != len(osl):
         raise BadInput(f"{len(isl)} prompts but {len(osl)} outputs; give one of each per request")
     _check_limits(blocks=blocks, block_size=block_size, max_seqs=max_seqs, max_tokens=max_tokens)
-    _check_fit(isl, osl, blocks, block_size)
-    arrival, clients = _arrivals(arrival, concurrency, len(isl))
+    _check_fit(isl, osl + 2 * draft, blocks, block_size)
+    times, clients = _arrivals(arrival, concurrency, len(isl))
     if not 0.0 <= watermark < 1.0:
         raise BadInput(f"watermark is {watermark}; it must be a share from 0 to below 1")
-    if long_prefill < 0:
-        raise BadInput(f"long_prefill is {long_prefill}; it must be 0 (no limit) or more")
+    _check_at_least_zero(long_prefill=long_prefill, draft=draft)
+    if not 0.0 <= acceptance <= 1.0:
+        raise BadInput(f"acceptance is {acceptance}; it must be a probability from 0 to 1")
+    if draft and asynchronous:
+        raise BadInput(
+            "speculation is simulated with synchronous scheduling only; drop one of both"
+        )
     rank = np.zeros(len(isl)) if priority is None else np.array(priority, np.float64)
     if len(rank) != len(isl):
         raise BadInput(f"{len(isl)} requests but {len(rank)} priorities; give one per request")
 
     # Numba takes half a second to import: only those who simulate pay it.
-    from chipwise.serving import clock, plain  # noqa: PLC0415
+    from chipwise.serving import clock, plain, prefixes  # noqa: PLC0415
 
     flags = plain.Flags(
         blocks=int(blocks),
@@ -117,37 +137,60 @@ def simulate(
         watermark=int(watermark * blocks),
         depth=2 if asynchronous else 1,
         by_priority=priority is not None,
+        caching=bool(prefix_caching),
+        draft=int(draft),
+        acceptance=float(acceptance),
+        seed=int(seed),
+        clients=clients,
+        record=bool(record_steps),
     )
-    half = np.asarray(0.5 * (table.request + table.request_token * isl), np.float64)
-    played = plain.play(
-        flags,
-        clock.clock(table, max(int(max_tokens), int(max_seqs))),
-        arrival,
-        isl,
-        osl,
-        rank,
-        half,
-        clients,
-        bool(record_steps),
-    )
-    scheduled, first, finish, preempted, gaps, gap_sum, iterations, preemptions, log, victims = (
-        played
-    )
-    filled = np.flatnonzero(gaps)
+    if prefix_caching:
+        known = _prompts(prompts, isl)
+        start, node, nodes = prefixes.number(
+            isl, osl, known.offset, known.ident, known.length, known.output, int(block_size)
+        )
+    else:
+        start, node, nodes = np.zeros(1, np.int64), np.zeros(0, np.int32), 0
+    half = 0.5 * (table.request + table.request_token * isl)
+    who = plain.requests(times, isl, osl, rank, half)
+    who["node"] = start[: len(isl)] if prefix_caching else 0
+    room = plain.open_room(flags, who, nodes)
+    seconds = clock.clock(table, max(flags.max_tokens, flags.max_seqs))
+    iterations, log, victims = plain.play(flags, seconds, who, room, node)
+    filled = np.flatnonzero(room.gaps)
+    by_request = {
+        name: np.ascontiguousarray(who[name])
+        for name in ("arrival", "scheduled", "first", "finish", "isl", "osl", "preempted", "cached")
+    }
     return Simulation(
-        arrival=arrival,
-        scheduled=scheduled,
-        first=first,
-        finish=finish,
-        isl=isl,
-        osl=osl,
-        preempted=preempted,
-        cached=np.zeros(len(isl), np.int64),
-        gaps=(clock.gap_centre(filled), gaps[filled]),
-        gap_sum=gap_sum,
+        **by_request,
+        gaps=(clock.gap_centre(filled), room.gaps[filled]),
+        gap_sum=float(room.counts["gaps"][0]),
         iterations=iterations,
-        preemptions=preemptions,
+        preemptions=int(room.counts["preemptions"][0]),
         steps=_steps(log, plain.COLUMNS, victims) if record_steps else {},
+    )
+
+
+def _prompts(prompts: Prompts | None, isl: NDArray[np.int64]) -> Prompts:
+    """What the prompts share; without a word about it, nothing."""
+    if prompts is None:
+        each = np.arange(len(isl) + 1)
+        return Prompts(offset=each, ident=each[:-1], length=isl, output=each[:-1])
+    offset = np.ascontiguousarray(prompts.offset, np.int64)
+    length = np.ascontiguousarray(prompts.length, np.int64)
+    if len(offset) != len(isl) + 1 or len(prompts.output) != len(isl):
+        raise BadInput(f"prompts of {len(offset) - 1} requests were given for {len(isl)} requests")
+    told = np.add.reduceat(np.append(length, 0), offset[:-1]) * (np.diff(offset) > 0)
+    short = np.flatnonzero(told < isl)
+    if len(short):
+        i = int(short[0])
+        raise BadInput(f"request {i} has {isl[i]} prompt tokens, but its runs tell {told[i]}")
+    return Prompts(
+        offset=offset,
+        ident=np.ascontiguousarray(prompts.ident, np.int64),
+        length=length,
+        output=np.ascontiguousarray(prompts.output, np.int64),
     )
 
 
@@ -168,6 +211,13 @@ def _check_limits(**limits: int) -> None:
     for name, value in limits.items():
         if value < 1 or value != int(value):
             raise BadInput(f"{name} is {value}; it must be a whole number of at least 1")
+
+
+def _check_at_least_zero(**counts: int) -> None:
+    """Counts that must be whole and at least 0."""
+    for name, value in counts.items():
+        if value < 0 or value != int(value):
+            raise BadInput(f"{name} is {value}; it must be a whole number of at least 0")
 
 
 def _check_fit(isl: NDArray[np.int64], osl: NDArray[np.int64], blocks: int, size: int) -> None:
@@ -216,6 +266,6 @@ def _steps(
         steps[name] = log[:, k].copy() if k < 2 else log[:, k].astype(np.int64)
     texts: list[list[int]] = [[] for _ in range(len(log))]
     for step, i in victims:
-        texts[min(step, len(log)) - 1].append(i)
+        texts[step].append(i)
     steps["preempted"] = np.array([" ".join(map(str, sorted(ids))) for ids in texts], dtype=str)
     return steps

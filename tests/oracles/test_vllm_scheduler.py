@@ -2,13 +2,14 @@
 
 import csv
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chipwise import serving
-from chipwise.types import StepTable
+from chipwise.types import Prompts, StepTable
 
 DATA = Path(__file__).parent / "data" / "vllm"
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
@@ -54,6 +55,32 @@ def test_equals_the_engines_own_scheduler(name):
     )
     check_steps(run, rows(f"{name}_iters"))
     check_requests(run, rows(f"{name}_reqs"))
+
+
+def test_equals_the_engines_own_prefix_cache():
+    with gzip.open(DATA / "prefix_trace.jsonl.gz", "rt") as file:
+        load = [json.loads(line) for line in file]
+    runs = [len(row["hash_ids"]) for row in load]
+    prompts = Prompts(
+        offset=np.cumsum([0, *runs]),
+        ident=np.concatenate([row["hash_ids"] for row in load]),
+        length=np.full(sum(runs), 512),
+        output=np.full(len(load), -1),
+    )
+    run = serving.simulate(
+        StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=1e-8),
+        column(load, "timestamp") / 1000,
+        column(load, "input_length"),
+        column(load, "output_length"),
+        blocks=20000,
+        max_seqs=256,
+        max_tokens=8192,
+        prefix_caching=True,
+        prompts=prompts,
+        record_steps=True,
+    )
+    check_steps(run, rows("prefix_iters"))
+    check_requests(run, rows("prefix_reqs"))
 
 
 def check_steps(run, steps):
