@@ -494,6 +494,7 @@ class PlanRow:
     quantities: Mapping[str, Interval] = field(default_factory=dict)
     usd: Money | None = None
     usd_token: Money | None = None
+    price_basis: str = "own"
     carbon: float | None = None
     basis: str = ""
     rests_on_unverified: tuple[str, ...] = ()

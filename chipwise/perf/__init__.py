@@ -3,11 +3,12 @@
 from chipwise.perf.blocks import parameters
 from chipwise.perf.formats import legal
 from chipwise.perf.inference import Load, estimate, kv_transfer, step, step_table
-from chipwise.perf.memory import kv_bytes, weight_bytes
+from chipwise.perf.memory import kv_blocks, kv_bytes, weight_bytes
 
 __all__ = [
     "Load",
     "estimate",
+    "kv_blocks",
     "kv_bytes",
     "kv_transfer",
     "legal",

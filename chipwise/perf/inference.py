@@ -391,6 +391,7 @@ def _closed(
     space = np.maximum(deployment.chunk - (rank if mixes else 0.0), 1.0)
     demand = rank * _fresh(workload) / workload.osl
     tokens = np.maximum(np.minimum(_fresh(workload), space), np.minimum(demand, space))
+    tokens = np.maximum(tokens, 1e-9)  # a prompt that is wholly cached
     share = np.minimum(demand / tokens, 1.0)
     plain = _decode_load(workload, rank)
     decoding, parts = step(model, deployment, side, plain, calibration)

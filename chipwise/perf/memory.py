@@ -9,7 +9,7 @@ from chipwise.perf.engines import defaults
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, role_format
 from chipwise.types import Calibration, Deployment, Memory, Model, Numeric, Side
 
-__all__ = ["batch_limit", "footprint", "kv_bytes", "kv_read", "room", "weight_bytes"]
+__all__ = ["batch_limit", "footprint", "kv_blocks", "kv_bytes", "kv_read", "room", "weight_bytes"]
 
 
 def _width(model: Model, weights: str, role: str) -> float:
@@ -125,7 +125,7 @@ def footprint(
     buffers = engine.values["buffers"]
     per_rank = np.asarray(side.batch) / side.dp
     kv = per_rank * kv_bytes(model, deployment.kv, side, length)
-    reserve = capacity * (1.0 - engine.values["utilisation"])
+    reserve: Numeric = capacity * (1.0 - engine.values["utilisation"])
     free = capacity - reserve - weights - activations - buffers
     reserve = reserve + np.maximum(free, 0.0) * (1.0 - engine.values["free_share"])
     return Memory(weights, kv, activations, buffers, reserve, capacity)
@@ -148,3 +148,23 @@ def batch_limit(
     most = defaults(deployment.backend, side.chip).max_seqs
     limit: Numeric = (np.minimum(per_rank, most) * np.asarray(side.dp))[()]
     return limit
+
+
+def kv_blocks(
+    model: Model,
+    deployment: Deployment,
+    side: Side,
+    calibration: Calibration,
+    length: Numeric,
+    size: int,
+) -> int:
+    """Blocks of `size` tokens that the cache of one rank of `side` has room for. [1]
+
+    A block is taken at the mean over a sequence of `length` tokens, since layers with a window
+    or a state do not grow with it.
+    """
+    free = float(np.asarray(room(footprint(model, deployment, side, calibration, length))))
+    each = float(np.asarray(kv_bytes(model, deployment.kv, side, length))) / float(
+        np.asarray(length)
+    )
+    return max(int(free / (each * size)), 0)

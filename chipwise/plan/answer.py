@@ -1,0 +1,204 @@
+"""One deployment in full: estimated, repeated as the load asks, simulated, priced, bounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from chipwise import intervals, perf
+from chipwise.perf.formats import compute_format, role_format
+from chipwise.plan import trial
+from chipwise.types import (
+    Calibration,
+    Chip,
+    Deployment,
+    Estimate,
+    Interval,
+    Model,
+    Money,
+    Numeric,
+    PlanRow,
+    Verdict,
+    Workload,
+)
+
+__all__ = ["Terms", "answer", "describe", "replicas"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """What a plan is made under, beside model and load.
+
+    `hourly` gives a chip's cost at a draw of so many watts, or None where a price is missing
+    [USD/h]; `verdicts` by chip; `carbon` of the electricity, `pue` included [g/J]; `gpus` in
+    all at most; `price_basis` names whose cost `hourly` tells: ``own`` or ``rent``.
+    """
+
+    calibration: Calibration
+    hourly: Callable[[Chip, float], Money | None]
+    verdicts: Mapping[str, Verdict]
+    carbon: float | None = None
+    gpus: int | None = None
+    simulate: bool = True
+    seed: int = 0
+    price_basis: str = "own"
+
+
+def replicas(made: Estimate, workload: Workload) -> Numeric:
+    """Replicas that a rate of arrivals asks for; one in a closed loop. [1]"""
+    if workload.rate is None:
+        return 1.0
+    return np.ceil(workload.rate * workload.osl / made.throughput)
+
+
+def answer(made: Deployment, model: Model, workload: Workload, terms: Terms) -> PlanRow:
+    """A deployment in full: estimated, repeated as often as the load asks, simulated, priced."""
+    calibration = terms.calibration
+    one = perf.estimate(model, workload, made, calibration)
+    copies = 1.0
+    if made.prefill is None:
+        copies = float(replicas(one, workload))
+        if workload.rate is None and terms.gpus:
+            copies = max(float(terms.gpus // float(one.chips)), 1.0)
+        made = replace(made, decode=replace(made.decode, replicas=copies))
+        one = perf.estimate(model, workload, made, calibration)
+    simulated: dict[str, float] = {}
+    if terms.simulate and made.prefill is None:
+        simulated = trial.run(made, model, workload, terms.calibration, terms.seed)
+    return _priced(made, one, simulated, model, workload, terms)
+
+
+def _priced(
+    made: Deployment,
+    one: Estimate,
+    simulated: Mapping[str, float],
+    model: Model,
+    workload: Workload,
+    terms: Terms,
+) -> PlanRow:
+    side = made.decode
+    found = intervals.basis(terms.calibration, model, side.chip, made.backend)
+    unverified = _unverified(made, model)
+    speed = [f for f in unverified if not f.endswith(("power", "die_area"))]
+    full = float(np.asarray(one.throughput))
+    rate = simulated.get("throughput", full)
+    if workload.rate is not None:
+        rate = min(workload.rate * float(np.max(workload.osl)), full)
+    power = float(np.asarray(one.power))
+    if rate < full:
+        # Beyond what they draw when ready, chips draw in proportion to what they serve.
+        idle = terms.calibration.shapes["power_ready"] * _rated_power(made)
+        power = idle + (power - idle) * rate / full
+    values = {
+        "ttft": simulated.get("ttft_mean", float(np.asarray(one.ttft))),
+        "tpot": simulated.get("tpot_mean", float(np.asarray(one.tpot))),
+        "throughput": rate,
+        "power": power,
+        "energy": power / rate,
+    }
+    quantities = {}
+    for name, value in values.items():
+        key = name if name in ("ttft", "tpot") else "throughput"
+        width = intervals.half_width(terms.calibration, found, key, len(speed))
+        quantities[name] = intervals.widen(value, width)
+    usd = _hourly(made, power / float(np.asarray(one.chips)), terms)
+    token = _per_token(usd, quantities["throughput"]) if usd else None
+    carbon = None if terms.carbon is None else values["energy"] * terms.carbon
+    return PlanRow(
+        side.chip,
+        feasible=True,
+        why="",
+        verdict=terms.verdicts.get(side.chip.id),
+        deployment=made,
+        estimate=one,
+        simulated=simulated,
+        quantities=quantities,
+        usd=usd,
+        usd_token=token,
+        carbon=carbon,
+        price_basis=terms.price_basis,
+        basis=found,
+        rests_on_unverified=unverified,
+        considered=1,
+    )
+
+
+def _rated_power(made: Deployment) -> float:
+    """Power of all chips of a deployment by their datasheets. [W]"""
+    return sum(
+        (side.chip.power or math.nan)
+        * float(np.asarray(side.tp * np.asarray(side.pp) * side.dp * side.replicas))
+        for side in (made.decode, made.prefill)
+        if side is not None
+    )
+
+
+def _hourly(made: Deployment, watts: float, terms: Terms) -> Money | None:
+    """Dollars an hour of all chips; None where one of them has no price on this basis."""
+    total = Money(0.0, 0.0, 0.0)
+    for side in (made.decode, made.prefill):
+        if side is None:
+            continue
+        each = terms.hourly(side.chip, watts)
+        if each is None:
+            return None
+        chips = float(np.asarray(side.tp * side.pp * side.dp * side.replicas))
+        total = Money(
+            total.low + chips * each.low,
+            total.mid + chips * each.mid,
+            total.high + chips * each.high,
+        )
+    return total
+
+
+def _per_token(usd: Money, rate: Interval) -> Money:
+    """Dollars for an output token: price and speed both at their kinder, middle, harder end."""
+    return Money(
+        usd.low / 3600.0 / rate.high, usd.mid / 3600.0 / rate.value, usd.high / 3600.0 / rate.low
+    )
+
+
+def _unverified(made: Deployment, model: Model) -> tuple[str, ...]:
+    """Facts without a source that the result rests on."""
+    names: list[str] = []
+    sparse = any(b.kind == "moe" for b in model.layers)
+    for side in (made.decode, made.prefill):
+        if side is None:
+            continue
+        peaks = {
+            compute_format(role_format(made.weights, role, sparse=sparse), side.chip)
+            for role in ("attention", "dense", "experts", "head")
+        }
+        used = {"memory", "memory_bandwidth", "power", *(f"flops.{p}" for p in peaks)}
+        if float(np.max(side.tp * np.asarray(side.pp) * side.dp)) > 1:
+            used.add("scaleup")
+        names += [f"{side.chip.id}.{f}" for f in sorted(used & side.chip.unverified)]
+    names += [f"{model.id}.{f}" for f in sorted(model.unverified)]
+    return tuple(dict.fromkeys(names))
+
+
+def describe(made: Deployment | None) -> str:
+    """A deployment in a line, as the tables show it.
+
+    Examples
+    --------
+    >>> describe(None)
+    ''
+    """
+    if made is None:
+        return ""
+    parts = []
+    for label, side in (("", made.decode), ("prefill ", made.prefill)):
+        if side is None:
+            continue
+        text = f"{label}tp{int(side.tp)}"
+        for name in ("pp", "dp", "ep"):
+            if float(np.asarray(getattr(side, name))) > 1:
+                text += f" {name}{int(getattr(side, name))}"
+        if float(np.asarray(side.replicas)) > 1:
+            text += f" ×{int(side.replicas)}"
+        parts.append(text)
+    return f"{made.weights} {' + '.join(parts)} batch {int(made.decode.batch)}"
