@@ -1,0 +1,64 @@
+"""calibration.json → Calibration. Fitted factors stand apart from facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chipwise.catalog.files import DATA, read_json
+from chipwise.errors import BadFact, UnknownName
+from chipwise.types import Calibration, Efficiency, Engine, Scale
+
+__all__ = ["calibration", "read_calibration"]
+
+_PARTS = ("id", "fitted_on", "operators", "scales", "shapes", "engines", "widths", "stacks")
+
+
+def _efficiency(row: Mapping[str, Any]) -> Efficiency:
+    return Efficiency(row["start"], row["compute"], row["memory"], row["exponent"])
+
+
+def read_calibration(path: Path) -> Calibration:
+    """The factors of one file.
+
+    Raises
+    ------
+    BadFact
+        If a part is missing or has another form.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise BadFact(str(path), "calibration", "an object was expected")
+    if absent := [part for part in _PARTS if part not in content]:
+        raise BadFact(str(path), absent[0], "is missing")
+    try:
+        return Calibration(
+            id=content["id"],
+            operators={
+                (row["class"], row["format"], row.get("scope", "")): _efficiency(row)
+                for row in content["operators"]
+            },
+            scales={scope: Scale(**factors) for scope, factors in content["scales"].items()},
+            shapes=content["shapes"],
+            engines={name: Engine(values) for name, values in content["engines"].items()},
+            widths=content["widths"],
+            stacks=frozenset((family, chip, backend) for family, chip, backend in content["stacks"]),
+            fitted_on=content["fitted_on"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadFact(str(path), "calibration", f"not of the form that is read: {error!r}") from None
+
+
+def calibration(name: str = "general") -> Calibration:
+    """Fitted factors by name: ``general`` ships with chipwise; else a path to a local file.
+
+    Raises
+    ------
+    UnknownName
+        If there is neither.
+    """
+    path = DATA / "calibration.json" if name == "general" else Path(name)
+    if not path.is_file():
+        raise UnknownName("calibration", name, ["general"])
+    return read_calibration(path)
