@@ -25,7 +25,7 @@ from chipwise.types import (
     Workload,
 )
 
-__all__ = ["Terms", "answer", "describe", "replicas"]
+__all__ = ["Terms", "answer", "describe", "priced", "replicas"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,10 +68,10 @@ def answer(made: Deployment, model: Model, workload: Workload, terms: Terms) -> 
     simulated: dict[str, float] = {}
     if terms.simulate and made.prefill is None:
         simulated = trial.run(made, model, workload, terms.calibration, terms.seed)
-    return _priced(made, one, simulated, model, workload, terms)
+    return priced(made, one, simulated, model, workload, terms)
 
 
-def _priced(
+def priced(
     made: Deployment,
     one: Estimate,
     simulated: Mapping[str, float],

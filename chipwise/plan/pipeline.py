@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chipwise.errors import Infeasible
+from chipwise.errors import BadInput, Infeasible
 from chipwise.plan import pareto
 from chipwise.plan.answer import Terms, answer, describe
 from chipwise.plan.apart import pairs
@@ -100,7 +100,7 @@ def together(chip: Chip, model: Model, workload: Workload, terms: Terms, choice:
     blank = PlanRow(chip, feasible=False, why="", verdict=terms.verdicts.get(chip.id))
     try:
         tried = candidates(chip, model, workload, terms.calibration, choice)
-    except Infeasible as why:
+    except (BadInput, Infeasible) as why:
         return replace(blank, why=str(why))
     considered = sum(np.size(c.estimate.fits) for c in tried)
     blank = replace(blank, considered=considered)

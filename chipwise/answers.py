@@ -1,0 +1,340 @@
+"""Results → plain dictionaries: the JSON that others rely on.
+
+Keys carry their units; a quantity with an interval is ``{"value", "low", "high"}``, in base
+units; for money, value is the mid price. `docs/schema.json` describes every key, and a test
+checks the output against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from chipwise import catalog
+from chipwise.plan import describe
+from chipwise.types import (
+    Chip,
+    Deployment,
+    Fact,
+    Interval,
+    Memory,
+    Model,
+    Money,
+    Plan,
+    PlanRow,
+    Price,
+    Rule,
+    RuleTrace,
+    Side,
+    SideVerdict,
+    Verdict,
+    Workload,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "chip",
+    "deployment",
+    "envelope",
+    "estimate",
+    "fact",
+    "model",
+    "plan",
+    "price",
+    "rule",
+    "verdict",
+]
+
+SCHEMA_VERSION = "1.0"
+_MILLION = 1e6
+
+
+def envelope(calibration: str) -> dict[str, Any]:
+    """What every answer carries: versions of program, catalog, calibration and schema."""
+    from importlib.metadata import version  # noqa: PLC0415 -- slow to import, wanted here alone
+
+    return {
+        "chipwise_version": version("chipwise"),
+        "catalog_as_of": catalog.as_of().isoformat(),
+        "calibration_id": calibration,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def _number(value: Any) -> Any:
+    """A plain number or text; None for what is not known."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    number = np.asarray(value).item()
+    if isinstance(number, float):
+        return number if math.isfinite(number) else None
+    return number
+
+
+def _interval(found: Interval | None, factor: float = 1.0) -> dict[str, Any] | None:
+    if found is None or not math.isfinite(found.value):
+        return None
+    return {
+        "value": found.value * factor,
+        "low": found.low * factor,
+        "high": found.high * factor,
+    }
+
+
+def _money(found: Money | None, factor: float = 1.0) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"value": found.mid * factor, "low": found.low * factor, "high": found.high * factor}
+
+
+def _side(of: Side | None) -> dict[str, Any] | None:
+    if of is None:
+        return None
+    whole = {n: int(_number(getattr(of, n))) for n in ("tp", "pp", "ep", "dp", "batch", "replicas")}
+    return {"chip": of.chip.id, **whole}
+
+
+def deployment(of: Deployment | None) -> dict[str, Any] | None:
+    """A deployment: its sides, formats, engine, token budget and link."""
+    if of is None:
+        return None
+    return {
+        "decode": _side(of.decode),
+        "prefill": _side(of.prefill),
+        "weights": of.weights,
+        "kv": of.kv,
+        "backend": of.backend,
+        "chunk": int(_number(of.chunk)),
+        "link_bytes_per_s": of.link,
+        "text": describe(of),
+    }
+
+
+def _memory(of: Memory) -> dict[str, float]:
+    parts = {
+        name: float(_number(getattr(of, name)))
+        for name in ("weights", "kv", "activations", "buffers", "reserve")
+    }
+    return {"total": sum(parts.values()), **parts, "capacity": float(_number(of.capacity))}
+
+
+def workload(of: Workload) -> dict[str, Any]:
+    """Lengths, rate and target of a load."""
+    return {
+        "isl": int(_number(of.isl)),
+        "osl": int(_number(of.osl)),
+        "rate_per_s": of.rate,
+        "ttft_s": of.ttft,
+        "tpot_s": of.tpot,
+        "percentile": of.percentile,
+        "prefix_hit": of.prefix_hit,
+    }
+
+
+def _row(of: PlanRow, load: Workload) -> dict[str, Any]:
+    """The quantities of a deployment that runs."""
+    made = of.estimate
+    if made is None:
+        return {}
+    rate = of.quantities["throughput"]
+    chips = int(_number(made.chips))
+    both = float(_number(load.isl) + _number(load.osl)) / float(_number(load.osl))
+    return {
+        "ttft_s": _interval(of.quantities["ttft"]),
+        "tpot_s": _interval(of.quantities["tpot"]),
+        "output_tokens_per_s": _interval(rate),
+        "output_tokens_per_s_per_chip": _interval(rate, 1.0 / chips),
+        "total_tokens_per_s": _interval(rate, both),
+        "chip_count": chips,
+        "memory_bytes": _memory(made.memory),
+        "fits": bool(np.all(made.fits)),
+        "batch_limit": _number(made.batch_limit),
+        "bound": _number(made.bound),
+        "parts_s": {name: _number(value) for name, value in made.parts.items()},
+        "power_w": _interval(of.quantities["power"]),
+        "usd_per_hour": _money(of.usd),
+        "usd_per_million_output_tokens": _money(of.usd_token, _MILLION),
+        "joule_per_output_token": _interval(of.quantities["energy"]),
+        "gco2_per_output_token": of.carbon,
+        "price_basis": of.price_basis,
+        "basis": of.basis,
+        "rests_on_unverified": list(of.rests_on_unverified),
+        "simulated": dict(of.simulated),
+        "notes": list(of.notes),
+    }
+
+
+def estimate(of: PlanRow, network: Model, load: Workload, calibration: str) -> dict[str, Any]:
+    """JSON of `estimate`."""
+    return {
+        **envelope(calibration),
+        "chip": of.chip.id,
+        "model": network.id,
+        "workload": workload(load),
+        "deployment": deployment(of.deployment),
+        **_row(of, load),
+        "status": of.verdict.status if of.verdict else None,
+    }
+
+
+def row(of: PlanRow, load: Workload) -> dict[str, Any]:
+    """A row of a plan: a chip's best deployment, or why there is none."""
+    return {
+        "chip": of.chip.id,
+        "feasible": of.feasible,
+        "why": of.why,
+        "deployment": deployment(of.deployment),
+        **_row(of, load),
+        "status": of.verdict.status if of.verdict else None,
+        "runners_up": [
+            {
+                "deployment": deployment(other.deployment),
+                "output_tokens_per_s": _interval(other.quantities["throughput"]),
+                "usd_per_million_output_tokens": _money(other.usd_token, _MILLION),
+            }
+            for other in of.runners_up
+        ],
+    }
+
+
+def plan(
+    of: Plan, calibration: str, *, to: str, on: date, route: str, price_basis: str
+) -> dict[str, Any]:
+    """JSON of `plan`."""
+    verdicts = {r.chip.id: verdict(r.verdict) for r in of.rows if r.verdict}
+    return {
+        **envelope(calibration),
+        "model": of.model.id,
+        "workload": workload(of.workload),
+        "to": to,
+        "on": on.isoformat(),
+        "route": route,
+        "price_basis": price_basis,
+        "considered": of.considered,
+        "chips": [row(r, of.workload) for r in of.rows],
+        "apart": [row(r, of.workload) for r in of.apart],
+        "pareto": [
+            {
+                "chip": r.chip.id,
+                "deployment": deployment(r.deployment),
+                "usd_per_million_output_tokens": _money(r.usd_token, _MILLION),
+                "tpot_s": _interval(r.quantities["tpot"]),
+                "ttft_s": _interval(r.quantities["ttft"]),
+            }
+            for r in of.pareto
+        ],
+        "verdicts": verdicts,
+        "not_legal_advice": True,
+    }
+
+
+def fact(of: Fact) -> dict[str, Any]:
+    """One value with where it stands."""
+    return {
+        "value": _number(of.value),
+        "unit": of.unit,
+        "source": of.source,
+        "on": of.on.isoformat() if of.on else None,
+        "verified": of.provenance != "unverified",
+        "provenance": of.provenance,
+        "low": of.low,
+        "high": of.high,
+        "note": of.note,
+    }
+
+
+def chip(of: Chip) -> dict[str, Any]:
+    """A chip with every value, its unit, source and date."""
+    return {
+        "id": of.id,
+        "name": of.name,
+        "vendor": of.vendor,
+        "fields": {name: fact(value) for name, value in of.facts.items()},
+    }
+
+
+def model(of: Model, parameters: float) -> dict[str, Any]:
+    """A model with every figure of its architecture, and the parameters that they make."""
+    return {
+        "id": of.id,
+        "family": of.family,
+        "weights": of.weights,
+        "parameters": parameters,
+        "parameters_published": of.published,
+        "blocks": [{"kind": b.kind, "count": b.count, **b.dims} for b in of.layers],
+        "note": of.note,
+        "fields": {name: fact(value) for name, value in of.facts.items()},
+    }
+
+
+def price(of: Price) -> dict[str, Any]:
+    """A price with its spread, region, date and source."""
+    return {
+        "id": f"{of.chip}:{of.kind}:{of.region}:{of.on}",
+        "chip": of.chip,
+        "kind": of.kind,
+        "usd": _money(of.usd),
+        "region": of.region,
+        "on": of.on,
+        "source": of.source,
+        "verified": of.verified,
+        "count": of.count,
+    }
+
+
+def rule(of: Rule) -> dict[str, Any]:
+    """A rule as data."""
+    return {
+        "id": of.id,
+        "jurisdiction": of.jurisdiction,
+        "citation": of.citation,
+        "start": of.start.isoformat(),
+        "end": of.end.isoformat() if of.end else None,
+        "destinations": list(of.destinations),
+        "routes": list(of.routes),
+        "condition": of.condition,
+        "outcome": of.outcome,
+        "effect": of.effect,
+        "confidence": of.confidence,
+        "needs": list(of.needs),
+    }
+
+
+def _trace(of: RuleTrace) -> dict[str, Any]:
+    return {
+        "id": of.id,
+        "fires": of.fires,
+        "arithmetic": list(of.arithmetic),
+        "outcome": of.outcome,
+        "needs": list(of.needs),
+        "missing": list(of.missing),
+    }
+
+
+def _verdict_side(of: SideVerdict) -> dict[str, Any]:
+    return {
+        "status": of.status,
+        "rules": [_trace(t) for t in of.rules],
+        "not_evaluated": list(of.not_evaluated),
+    }
+
+
+def verdict(of: Verdict) -> Mapping[str, Any]:
+    """A verdict: both sides, each rule with its arithmetic, what is unknown or disputed."""
+    return {
+        "chip": of.chip,
+        "to": of.to,
+        "on": of.on.isoformat(),
+        "route": of.route,
+        "status": of.status,
+        "export": _verdict_side(of.export),
+        "import": _verdict_side(of.imports),
+        "needs": list(of.needs),
+        "unknown": list(of.unknown),
+        "disputed": list(of.disputed),
+        "not_evaluated": list(of.not_evaluated),
+    }

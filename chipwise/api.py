@@ -1,0 +1,419 @@
+"""Names → objects → answer: what the command line, the page and notebooks call.
+
+Every verb takes names or objects, and returns the types of `chipwise.types`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from chipwise import catalog, cost, perf, policy
+from chipwise import plan as planning
+from chipwise.errors import BadInput, Infeasible
+from chipwise.perf import engines
+from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format, role_format
+from chipwise.plan import Search, Terms
+from chipwise.plan.candidates import check_rates, shortage
+from chipwise.types import (
+    Chip,
+    Deployment,
+    Model,
+    Money,
+    Numeric,
+    Plan,
+    PlanRow,
+    Side,
+    Verdict,
+    Workload,
+)
+
+__all__ = [
+    "LOADS",
+    "Ask",
+    "chip",
+    "deployment",
+    "estimate",
+    "kv_format",
+    "model",
+    "plan",
+    "terms",
+    "verdict",
+    "workload",
+]
+
+# Usual loads with the targets that their users hold an engine to; lengths are means. The
+# lengths of chat and code are those of the Azure 2023 conversation and code traces.
+LOADS: Mapping[str, Mapping[str, float]] = {
+    "chat": {"isl": 1155, "osl": 211, "ttft": 1.0, "tpot": 0.05},
+    "code": {"isl": 2048, "osl": 28, "ttft": 0.5, "tpot": 0.05},
+    "retrieval": {"isl": 8192, "osl": 512, "ttft": 3.0, "tpot": 0.05},
+    "reasoning": {"isl": 1024, "osl": 8192, "ttft": 3.0, "tpot": 0.03},
+    "agent": {"isl": 16384, "osl": 512, "ttft": 3.0, "tpot": 0.04},
+    "batch": {"isl": 2048, "osl": 512},
+}
+_LONGEST = 10_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    """Money, law and place under which a question is asked.
+
+    `cost` is ``own`` or ``rent``; `prices` override, chip → USD per chip and hour; `region` of
+    the electricity; `to`, `route` and `on` of the law; None stands for the catalog's own date.
+    """
+
+    cost: str = "own"
+    prices: Mapping[str, float] = field(default_factory=dict)
+    region: str = "US"
+    to: str = "CN"
+    route: str = "sale"
+    on: date | None = None
+    gpus: int | None = None
+    simulate: bool = True
+    calibration: str = "general"
+    seed: int = 0
+
+
+def chip(name: str | Chip) -> Chip:
+    """Chip of the catalog by id, short name or alias, or of a TOML file."""
+    return name if isinstance(name, Chip) else catalog.chip(name)
+
+
+def model(name: str | Model) -> Model:
+    """Model of the catalog by name, or of a config.json."""
+    return name if isinstance(name, Model) else catalog.model(name)
+
+
+def verdict(of: Chip, ask: Ask) -> Verdict:
+    """Whether a chip may take the route asked for, by the rules in force."""
+    on = ask.on or catalog.as_of()
+    return policy.check(of, catalog.rules(), to=ask.to, on=on, route=ask.route)
+
+
+def terms(chips: Sequence[Chip], ask: Ask) -> Terms:
+    """What the catalog says on money, law and calibration for these chips."""
+    if ask.cost not in ("own", "rent"):
+        raise BadInput(f"cost is {ask.cost!r}; it is own or rent")
+    if ask.gpus is not None and ask.gpus < 1:
+        raise BadInput(f"gpus is {ask.gpus}; it must be at least 1")
+    economics = catalog.economics()
+    given = {chip(name).id: usd for name, usd in ask.prices.items()}
+    wrong = [f"{name} = {usd:g}" for name, usd in given.items() if not 0 < usd < np.inf]
+    if wrong:
+        raise BadInput(f"price {wrong[0]}; it must be a positive number of USD per chip and hour")
+    return Terms(
+        catalog.calibration(ask.calibration),
+        _hourly(chips, ask, given, economics),
+        {c.id: verdict(c, ask) for c in chips},
+        _carbon(economics, ask.region),
+        ask.gpus,
+        ask.simulate,
+        ask.seed,
+        ask.cost,
+    )
+
+
+def _hourly(
+    chips: Sequence[Chip], ask: Ask, given: Mapping[str, float], economics: Mapping[str, Any]
+) -> Callable[[Chip, float], Money | None]:
+    """Cost of a chip and hour at a draw, by the basis asked for."""
+    on = ask.on or catalog.as_of()
+    kind = "purchase" if ask.cost == "own" else "on_demand"
+    found = {c.id: catalog.price(c.id, kind, on) for c in chips}
+
+    def hourly(of: Chip, watts: float) -> Money | None:
+        if of.id in given:
+            return Money(given[of.id], given[of.id], given[of.id])
+        price = found.get(of.id)
+        if price is None:
+            return None
+        if ask.cost == "rent":
+            return cost.rent(price)
+        return cost.own(price, watts, economics, region=ask.region)
+
+    return hourly
+
+
+def _carbon(economics: Mapping[str, Any], region: str) -> float | None:
+    """Grams of CO2 for a joule at the chip, the building's share included; None if unknown."""
+    grid = economics.get(f"carbon.{region}")
+    pue = economics.get("pue.default")
+    if grid is None or pue is None:
+        return None
+    return float(grid.value) * float(pue.value) / 3.6e6
+
+
+def _lengths(isl: float, osl: float) -> None:
+    for name, value in (("isl", isl), ("osl", osl)):
+        if not 1 <= value <= _LONGEST or value != int(value):
+            raise BadInput(
+                f"{name} is {value:g}; it must be a whole number of 1 to {_LONGEST:,} tokens"
+            )
+
+
+def _format(name: str, value: str | None, known: Iterable[str]) -> None:
+    if value is not None and value not in known:
+        raise BadInput(f"unknown {name} format {value!r}; known are {', '.join(known)}")
+
+
+def _positive(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not 0 < value < np.inf:
+            raise BadInput(f"{name} is {value:g}; it must be a positive number")
+
+
+def workload(
+    isl: float | None = None,
+    osl: float | None = None,
+    *,
+    load: str | None = None,
+    rate: float | None = None,
+    ttft: float | None = None,
+    tpot: float | None = None,
+    percentile: float = 99.0,
+    prefix_hit: float = 0.0,
+) -> Workload:
+    """A load with its target, from numbers or from a preset of `LOADS`; what is given wins."""
+    if load is not None and load not in LOADS:
+        raise BadInput(f"unknown load {load!r}; known are {', '.join(LOADS)}")
+    preset = LOADS[load] if load else {}
+    isl = isl or preset.get("isl")
+    osl = osl or preset.get("osl")
+    if isl is None or osl is None:
+        raise BadInput(f"isl and osl are missing; give both, or a load of {', '.join(LOADS)}")
+    _lengths(isl, osl)
+    ttft, tpot = ttft or preset.get("ttft"), tpot or preset.get("tpot")
+    _positive(rate=rate, ttft=ttft, tpot=tpot)
+    if not 0 < percentile < 100:
+        raise BadInput(f"percentile is {percentile:g}; it must lie between 0 and 100")
+    if not 0 <= prefix_hit < 1:
+        raise BadInput(f"prefix_hit is {prefix_hit:g}; it must be a share from 0 to below 1")
+    return Workload(float(isl), float(osl), rate, ttft, tpot, percentile, prefix_hit)
+
+
+def _whole(**values: Numeric) -> None:
+    for name, value in values.items():
+        if not value >= 1 or value != int(value):
+            raise BadInput(f"{name} is {value:g}; it must be a whole number of at least 1")
+
+
+def _divides(of: Model, side: Side) -> None:
+    """Refuse degrees over which the model cannot be divided, and say which could."""
+    _whole(tp=side.tp, pp=side.pp, ep=side.ep, dp=side.dp)
+    heads = [int(b.dims["heads"]) for b in of.layers if "heads" in b.dims]
+    if any(h % int(side.tp) for h in heads):
+        legal = [d for d in range(1, 129) if all(h % d == 0 for h in heads)]
+        raise BadInput(
+            f"tp {side.tp:g} does not divide the {heads[0]} attention heads of {of.id}; "
+            f"tp can be {', '.join(map(str, legal))}"
+        )
+    if side.pp > of.depth:
+        raise BadInput(f"pp {side.pp:g} is more than the {of.depth} layers of {of.id}")
+    domain = side.chip.scaleup.chips if side.chip.scaleup else (8 if side.chip.host else 1)
+    if side.tp * np.asarray(side.dp) > domain:
+        raise BadInput(
+            f"tp × dp is {int(side.tp * np.asarray(side.dp))}; {side.chip.name} reaches "
+            f"{domain} chips at full rate"
+        )
+    experts = max((int(b.dims["experts"]) for b in of.layers if b.kind == "moe"), default=0)
+    ranks = int(side.tp * np.asarray(side.dp))
+    if side.ep > 1 and (not experts or experts % int(side.ep) or ranks % int(side.ep)):
+        raise BadInput(
+            f"ep {side.ep:g} does not divide the {experts} experts of {of.id} and the {ranks} "
+            "ranks (tp × dp) that share them"
+        )
+
+
+def deployment(
+    of: Model,
+    on: Chip,
+    *,
+    tp: int = 1,
+    pp: int = 1,
+    ep: int = 1,
+    dp: int = 1,
+    batch: float = 1,
+    weights: str | None = None,
+    kv: str = "auto",
+    backend: str = "vllm",
+    chunk: float | None = None,
+) -> Deployment:
+    """One deployment of both phases on the same chips, checked against model, chip and engine.
+
+    Raises
+    ------
+    BadInput
+        If a format, engine or degree is unknown or impossible; says what would be possible.
+    Infeasible
+        If the chip publishes no rate to compute from.
+    """
+    check_rates(on)
+    defaults = engines.defaults(backend, on)
+    weights = weights or of.weights
+    kv = kv_format(kv)
+    _format("weight", weights, WEIGHT_WIDTH)
+    sparse = any(b.kind == "moe" for b in of.layers)
+    for role in ("attention", "experts", "head"):
+        compute_format(role_format(weights, role, sparse=sparse), on)
+    _whole(batch=batch)
+    _positive(chunk=chunk)
+    side = Side(on, tp, pp, ep, dp, float(batch))
+    _divides(of, side)
+    return Deployment(side, weights, kv, backend, chunk or float(defaults.chunk))
+
+
+def kv_format(kv: str) -> str:
+    """Format of the cache: the engine's own ``auto`` keeps the activations', bf16."""
+    if kv == "auto":
+        return "bf16"
+    _format("kv", kv, KV_WIDTH)
+    return kv
+
+
+def estimate(
+    of: str | Model,
+    on: str | Chip,
+    load: Workload,
+    *,
+    batch: int | str | None = None,
+    concurrency: int | None = None,
+    ask: Ask | None = None,
+    **degrees: Any,
+) -> PlanRow:
+    """One deployment under one load: a static batch, or a closed loop of clients.
+
+    Parameters
+    ----------
+    of, on : str, Model or Chip
+        What is served, and where.
+    load : Workload
+        Lengths.
+    batch : int or ``"max"``
+        Sequences of one static batch; ``max`` is what the engine's memory rule lets in.
+    concurrency : int
+        Clients of a closed loop, instead of a batch.
+    ask : Ask, optional
+        Money, law, place.
+    **degrees
+        tp, pp, ep, dp, weights, kv, backend, chunk as in `deployment`.
+
+    Returns
+    -------
+    PlanRow
+        With intervals.
+
+    Raises
+    ------
+    BadInput
+        If something is unknown or impossible.
+    Infeasible
+        If it does not fit; says how many GB are missing and how many chips would hold it.
+    """
+    ask = ask or Ask()
+    of, on = model(of), chip(on)
+    if (batch is None) == (concurrency is None):
+        raise BadInput("give either a batch (a number or max) or a concurrency")
+    known = terms([on], ask)
+    made = deployment(of, on, **degrees)
+    loop = "static" if concurrency is None else "closed"
+    compute = partial(perf.estimate, of, load, calibration=known.calibration, loop=loop)
+    if batch == "max":
+        limit = float(np.asarray(compute(made).batch_limit))
+        size = max(limit, 1.0)
+    elif isinstance(batch, str):
+        raise BadInput(f"batch is {batch!r}; it is a whole number of at least 1, or max")
+    else:
+        size = float(batch if batch is not None else concurrency or 0)
+        _whole(batch=size)
+    made = replace(made, decode=replace(made.decode, batch=size))
+    one = compute(made)
+    if not np.all(one.fits):
+        raise Infeasible(_too_large(of, on, load, made, float(np.asarray(one.batch_limit)), known))
+    return planning.priced(made, one, {}, of, load, known)
+
+
+def _too_large(
+    of: Model, on: Chip, load: Workload, made: Deployment, limit: float, known: Terms
+) -> str:
+    """Why a batch does not fit: the model itself, or only so many sequences."""
+    if limit >= 1:
+        return (
+            f"batch {made.decode.batch:g} does not fit: {planning.describe(made)} holds "
+            f"{limit:g} sequences of {load.isl:g} + {load.osl:g} tokens"
+        )
+    choice = Search(
+        (made.weights,), made.kv, made.backend, float(np.max(made.chunk)), tp=(int(made.decode.tp),)
+    )
+    if made.decode.tp == 1:
+        choice = replace(choice, tp=())
+    return shortage(on, of, load, known.calibration, replace(choice, tp=()))
+
+
+def plan(
+    of: str | Model,
+    chips: Sequence[str | Chip],
+    load: Workload,
+    *,
+    mode: str = "both",
+    weights: Sequence[str] = (),
+    kv: str = "auto",
+    backend: str = "vllm",
+    chunk: float | None = None,
+    degrees: Mapping[str, Sequence[int]] | None = None,
+    link: float | None = None,
+    ask: Ask | None = None,
+    map: Callable[..., Iterable[Any]] = map,
+) -> Plan:
+    """The best deployment of a model on each of some chips that keeps a target.
+
+    Parameters
+    ----------
+    of, chips : str, Model or Chip
+        What is served; where it may run.
+    load : Workload
+        Lengths, rate, target.
+    mode : str
+        ``agg``, ``disagg`` (prefill and decode apart) or ``both``.
+    weights : sequence of str
+        Weight formats to try; without, the maker's own and those that a chip computes.
+    kv, backend, chunk : str, str, float
+        Cache format, engine, token budget (by default the engine's own).
+    degrees : mapping
+        tp, pp, ep, dp → degrees to try.
+    link : float
+        Rate that carries KV from prefill to decode, per chip and direction. [byte/s]
+    ask : Ask, optional
+        Money, law, place, number of chips, whether to simulate.
+    map : callable
+        Like the built-in, for running chips side by side.
+
+    Returns
+    -------
+    Plan
+        A row for each chip; an infeasible one says which limit binds, by how much.
+    """
+    ask = ask or Ask()
+    of, found = model(of), [chip(c) for c in chips]
+    if not found:
+        raise BadInput("no chips to plan for; name at least one")
+    if mode not in ("agg", "disagg", "both"):
+        raise BadInput(f"mode is {mode!r}; it is agg, disagg or both")
+    for name in weights:
+        _format("weight", name, WEIGHT_WIDTH)
+    if backend not in engines.BACKENDS:
+        raise BadInput(f"unknown backend {backend!r}; known are {', '.join(engines.BACKENDS)}")
+    _positive(chunk=chunk, link=link)
+    tried = {name: tuple(values) for name, values in (degrees or {}).items()}
+    _whole(**{name: value for name, values in tried.items() for value in values})
+    choice = Search(tuple(weights), kv_format(kv), backend, chunk, link=link, **tried)
+    if ask.gpus is not None:
+        choice = replace(choice, chips=min(choice.chips, ask.gpus))
+    unique = list({c.id: c for c in found}.values())
+    known = terms(unique, ask)
+    return planning.search(unique, of, load, known, choice=choice, mode=mode, map=map)
