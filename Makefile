@@ -1,0 +1,36 @@
+# make demo: set up and run the main job. make test: everything. make check: the fast loop.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test check bench format calibrate
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/chipwise plan llama-2-70b --chips h20,h100,h200,b200,mi300x,ascend-910c \
+	  --isl 2048 --osl 128 --cost own --out out/plan.json
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture chipwise --min-confidence 80
+	$(BIN)/cog --check -r README.md docs/*.md
+	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python tools/size.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+bench: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/cog -r README.md docs/*.md
