@@ -6,7 +6,7 @@ Only what is named is read: a chip or model is one file, names are an index.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from chipwise.catalog.chips import read_chip
 from chipwise.catalog.factors import calibration
 from chipwise.catalog.files import DATA, as_of, read_toml
 from chipwise.catalog.models import quantised, read_config, read_model
-from chipwise.catalog.names import Entry, chip_path, index, model_path, resolve
-from chipwise.errors import BadInput, UnknownName
+from chipwise.catalog.names import Entry, begins, chip_path, exact, index, model_path, only
+from chipwise.errors import BadInput
 from chipwise.types import Chip, Model
 
 __all__ = [
@@ -30,11 +30,8 @@ __all__ = [
     "sources",
 ]
 
-# Fine-tunes of one network: the same shapes under another name.
-_TUNED = re.compile(
-    r"-(instruct|chat|base|it|hf|thinking|preview|v\d(\.\d)?|\d{4}|tee|distill|text)$",
-    re.IGNORECASE,
-)
+# Fine-tunes of one network have its shapes under another name.
+_TUNED = re.compile(r"-(instruct|chat|base|it|hf|thinking|v\d(\.\d)?|\d{4})$", re.IGNORECASE)
 
 
 def chip_name_index() -> tuple[Entry, ...]:
@@ -74,27 +71,32 @@ def chip(name: str) -> Chip:
     """
     if name.endswith(".toml"):
         return read_chip(Path(name))
-    return read_chip(chip_path(resolve("chips", name)))
+    found = exact("chips", name) or begins("chips", name)
+    return read_chip(chip_path(only("chips", name, found)))
+
+
+def _variants(name: str) -> Iterator[tuple[str, str | None]]:
+    """A model's name as it is, then without what tells a format or a fine-tune, and that format."""
+    weights: str | None = None
+    while True:
+        yield name, weights
+        if "/" in name:
+            yield name.rpartition("/")[2], weights
+        shorter, suffix = quantised(name)
+        if not suffix:
+            shorter = _TUNED.sub("", name)
+        if shorter == name:
+            return
+        name, weights = shorter, weights or suffix
 
 
 def _named(name: str) -> Model:
     """A model of the catalog by any of its names, tuned and quantised variants included."""
-    bare, weights = name, None
-    while True:
-        for form in dict.fromkeys((bare, bare.rpartition("/")[2])):
-            try:
-                found = read_model(model_path(resolve("models", form, name)))
-            except UnknownName as error:
-                unknown = error
-            else:
-                return replace(found, weights=weights) if weights else found
-        shorter, suffix = quantised(bare)
-        if suffix:
-            bare, weights = shorter, weights or suffix
-        elif _TUNED.search(bare):
-            bare = _TUNED.sub("", bare)
-        else:
-            raise unknown
+    for form, weights in _variants(name):
+        if found := exact("models", form):
+            base = read_model(model_path(only("models", name, found)))
+            return replace(base, weights=weights) if weights else base
+    return read_model(model_path(only("models", name, begins("models", name))))
 
 
 def model(name: str) -> Model:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from chipwise.catalog.facts import in_base, read_fact
 from chipwise.catalog.files import DATA, read_csv, read_toml, where
-from chipwise.errors import BadFact, UnitError
+from chipwise.errors import BadFact
 from chipwise.types import Chip, Fact, Link
-from chipwise.units import to_base
 
 __all__ = ["FORMATS", "Attribute", "read_chip", "schema", "to_chip"]
 
@@ -23,7 +21,6 @@ FORMATS = ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "nvfp4", "int4
 # rest is held back for ECC and firmware.
 _DRIVER_SHARE, _DRIVER_SPREAD = 0.965, 0.035
 
-_PROVENANCE = ("source", "reported", "derived", "unverified")
 _TEXT = ("id", "name", "vendor", "country", "architecture", "status", "note")
 _REQUIRED = ("id", "name", "vendor", "country")
 
@@ -66,63 +63,6 @@ def _flat(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _number(path: Path, name: str, what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise BadFact(where(path, name), name, f"{what} must be a number, not {value!r}")
-    if not math.isfinite(value) or value <= 0:
-        raise BadFact(where(path, name), name, f"{what} must be above zero, not {value}")
-    return float(value)
-
-
-def _fact(path: Path, attribute: Attribute, raw: object) -> Fact:
-    name = attribute.name
-
-    def bad(message: str) -> BadFact:
-        return BadFact(where(path, name), name, message)
-
-    if not isinstance(raw, dict) or "value" not in raw:
-        raise bad(f"a table with value, unit, source and on was expected, not {raw!r}")
-    strange = sorted(set(raw) - {"value", "unit", "source", "provenance", "on", "low", "high", "note"})
-    if strange:
-        raise bad(f"unknown key {strange[0]!r}; known are value, unit, source, provenance, on, low, high, note")
-    value, unit = raw["value"], raw.get("unit", "")
-    low = high = None
-    if attribute.type == "number":
-        if "unit" not in raw:
-            raise bad(f"the unit is missing, for example {attribute.unit!r}")
-        try:
-            to_base(1.0, unit)
-            if to_base(1.0, unit) and not _same_kind(unit, attribute.unit):
-                raise UnitError(f"{unit!r} does not measure it; {attribute.unit!r} would")
-        except UnitError as error:
-            raise bad(str(error)) from None
-        value = _number(path, name, "value", value)
-        low, high = (_number(path, name, k, raw[k]) if k in raw else None for k in ("low", "high"))
-        if (low is not None and low > value) or (high is not None and high < value):
-            raise bad(f"low ≤ value ≤ high was expected, not {low}, {value}, {high}")
-    elif attribute.type == "any" and not isinstance(value, str):
-        value = _number(path, name, "value", value)
-    elif attribute.type == "bool" and not isinstance(value, bool):
-        raise bad(f"value must be true or false, not {value!r}")
-    elif attribute.type == "text" and not isinstance(value, str):
-        raise bad(f"value must be text in quotes, not {value!r}")
-    if not raw.get("source"):
-        raise bad("the source is missing: a key of sources.toml, or where the figure was read")
-    provenance = raw.get("provenance", "source")
-    if provenance not in _PROVENANCE:
-        raise bad(f"provenance must be one of {', '.join(_PROVENANCE)}, not {provenance!r}")
-    on = raw.get("on")
-    if on is not None and not isinstance(on, date):
-        raise bad(f"on must be a date such as 2026-11-23 without quotes, not {on!r}")
-    return Fact(value, unit, raw["source"], provenance, on, low, high, raw.get("note", ""))
-
-
-def _same_kind(unit: str, other: str) -> bool:
-    from chipwise.units import units
-
-    return units()[unit] == units()[other]
-
-
 def _facts(path: Path, content: Mapping[str, Any]) -> dict[str, Fact]:
     known = schema()
     facts = {}
@@ -133,7 +73,7 @@ def _facts(path: Path, content: Mapping[str, Any]) -> dict[str, Fact]:
             near = [a for a in known if a.partition(".")[0] == name.partition(".")[0]]
             hint = ", ".join(near or known)
             raise BadFact(where(path, name), name, f"unknown attribute; known are {hint}")
-        facts[name] = _fact(path, known[name], raw)
+        facts[name] = read_fact(path, name, known[name].type, known[name].unit, raw)
     return facts
 
 
@@ -148,14 +88,6 @@ def _texts(path: Path, content: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _base(facts: Mapping[str, Fact], name: str, unit: str | None = None) -> float | None:
-    """Value of a numeric fact in base units, None where it is unknown."""
-    fact = facts.get(name)
-    if fact is None or fact.value is None or isinstance(fact.value, (str, bool)):
-        return None
-    return to_base(fact.value, unit or fact.unit)
-
-
 def _text(facts: Mapping[str, Fact], name: str) -> str:
     fact = facts.get(name)
     return "" if fact is None else str(fact.value)
@@ -163,18 +95,18 @@ def _text(facts: Mapping[str, Fact], name: str) -> str:
 
 def _memory(facts: Mapping[str, Fact]) -> tuple[float | None, float, str]:
     """Bytes that the driver reports, their relative spread, and the fact they rest on."""
-    usable = _base(facts, "usable_memory")
+    usable = in_base(facts.get("usable_memory"))
     if usable is not None:
         return usable, 0.0, "usable_memory"
     # Makers print GB where they mean GiB of memory.
-    printed = _base(facts, "memory", "GiB")
+    printed = in_base(facts.get("memory"), "GiB")
     if printed is None:
         return None, 0.0, "memory"
     return _DRIVER_SHARE * printed, _DRIVER_SPREAD, "memory"
 
 
 def _scaleup(facts: Mapping[str, Fact]) -> Link | None:
-    both, domain = _base(facts, "scaleup_bandwidth"), _base(facts, "scaleup_domain")
+    both, domain = in_base(facts.get("scaleup_bandwidth")), in_base(facts.get("scaleup_domain"))
     name = _text(facts, "scaleup_link")
     if both is None or domain is None or not name or domain < 2:
         return None
@@ -182,7 +114,7 @@ def _scaleup(facts: Mapping[str, Fact]) -> Link | None:
 
 
 def _host(facts: Mapping[str, Fact]) -> Link | None:
-    both, generation = _base(facts, "pcie_bandwidth"), _text(facts, "pcie_generation")
+    both, generation = in_base(facts.get("pcie_bandwidth")), _text(facts, "pcie_generation")
     return Link(f"PCIe gen {generation}", 1, both / 2) if both and generation else None
 
 
@@ -211,11 +143,11 @@ def to_chip(path: Path, content: Mapping[str, Any]) -> Chip:
         Says which file, line and attribute, and what was expected.
     """
     texts, facts = _texts(path, content), _facts(path, content)
-    rates = {form: _base(facts, f"flops.{form}") for form in FORMATS}
+    rates = {form: in_base(facts.get(f"flops.{form}")) for form in FORMATS}
     flops = {form: rate for form, rate in rates.items() if rate is not None}
     memory, spread, ground = _memory(facts)
     scaleup, host = _scaleup(facts), _host(facts)
-    rests = {f"flops.{form}": (f"flops.{form}",) for form in flops}
+    rests: dict[str, tuple[str, ...]] = {f"flops.{form}": (f"flops.{form}",) for form in flops}
     rests |= {name: (name,) for name in ("memory_bandwidth", "power", "die_area")}
     rests["memory"] = (ground,)
     if scaleup:
@@ -237,11 +169,11 @@ def to_chip(path: Path, content: Mapping[str, Any]) -> Chip:
         flops=flops,
         memory=memory,
         memory_spread=spread,
-        memory_bandwidth=_base(facts, "memory_bandwidth"),
+        memory_bandwidth=in_base(facts.get("memory_bandwidth")),
         scaleup=scaleup,
         host=host,
-        power=_base(facts, "power"),
-        die_area=_base(facts, "die_area"),
+        power=in_base(facts.get("power")),
+        die_area=in_base(facts.get("die_area")),
         sold_in_us=bool(sold.value) if sold else None,
         facts=facts,
         unverified=_unverified(facts, rests),

@@ -43,11 +43,15 @@ def read_calibration(path: Path) -> Calibration:
             shapes=content["shapes"],
             engines={name: Engine(values) for name, values in content["engines"].items()},
             widths=content["widths"],
-            stacks=frozenset((family, chip, backend) for family, chip, backend in content["stacks"]),
+            stacks=frozenset(
+                (family, chip, backend) for family, chip, backend in content["stacks"]
+            ),
             fitted_on=content["fitted_on"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadFact(str(path), "calibration", f"not of the form that is read: {error!r}") from None
+        raise BadFact(
+            str(path), "calibration", f"not of the form that is read: {error!r}"
+        ) from None
 
 
 def calibration(name: str = "general") -> Calibration:

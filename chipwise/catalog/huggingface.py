@@ -1,7 +1,7 @@
 """A config.json → the blocks of a Model; one function for each architecture family.
 
-Keys are those of the configs as their makers publish them. A list with one entry a layer may also be
-given as counts (``{sliding_attention = 18, full_attention = 18}``), since order does not matter here.
+Keys are those of the configs as their makers publish them. A list with one entry a layer may also
+be given as counts (``{sliding_attention = 18, full_attention = 18}``): order does not matter here.
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ def _sparse_layers(config: Config) -> int:
     if isinstance(listed, str) and listed:
         return len(listed.split(","))
     every = _int(config, "moe_layer_freq", "decoder_sparse_step", default=1) or 1
-    dense = _int(config, "first_k_dense_replace", default=0) + len(config.get("mlp_only_layers") or ())
+    dense = _int(config, "first_k_dense_replace", default=0) + len(
+        config.get("mlp_only_layers") or ()
+    )
     if dense >= layers:
         raise BadFact("", "first_k_dense_replace", f"{dense} of {layers} layers are dense")
     return (layers - dense) // every
@@ -199,9 +201,10 @@ def _attentions(config: Config, **over: int) -> list[Block]:
 
 
 @family(
-    "llama", "mistral", "ministral", "qwen2", "qwen3", "mimo", "yi", "internlm2", "internlm3",
-    "baichuan", "gemma", "gemma2", "gemma3", "gemma3_text", "phi3", "olmo", "olmo2", "olmo3",
-    "cohere", "cohere2", "granite", "exaone4", "glm", "glm4", "smollm3", "seed_oss", "stablelm",
+    "llama", "mistral", "ministral", "qwen2", "qwen3", "qwen3_vl_text", "qwen3_vl", "mimo", "yi",
+    "internlm2", "internlm3", "baichuan", "gemma", "gemma2", "gemma3", "gemma3_text", "phi3",
+    "olmo", "olmo2", "olmo3", "cohere", "cohere2", "granite", "exaone4", "glm", "glm4", "smollm3",
+    "seed_oss", "stablelm",
 )  # fmt: skip
 def gated_dense(config: Config) -> Iterable[Block]:
     """Attention and a gated feed-forward layer, as in Llama."""
@@ -217,7 +220,11 @@ def plain_dense(config: Config) -> Iterable[Block]:
 @family("mpt")
 def mpt(config: Config) -> Iterable[Block]:
     """MPT: width of the feed-forward layer as a multiple of the hidden size."""
-    ffn = _int(config, "intermediate_size", default=_int(config, "expansion_ratio", default=4) * _hidden(config))
+    ffn = _int(
+        config,
+        "intermediate_size",
+        default=_int(config, "expansion_ratio", default=4) * _hidden(config),
+    )
     return [*_attentions(config), _mlp(config, _layers(config), ffn, gated=0)]
 
 
@@ -230,7 +237,18 @@ def falcon(config: Config) -> Iterable[Block]:
     return [*_attentions(config, **over), _mlp(config, _layers(config), ffn, gated=0)]
 
 
-@family("mixtral", "qwen3_moe", "qwen2_moe", "phimoe", "granitemoe", "minimax_m2", "gpt_oss", "olmoe")
+@family(
+    "mixtral",
+    "qwen3_moe",
+    "qwen3_vl_moe",
+    "qwen3_vl_moe_text",
+    "qwen2_moe",
+    "phimoe",
+    "granitemoe",
+    "minimax_m2",
+    "gpt_oss",
+    "olmoe",
+)
 def plain_moe(config: Config) -> Iterable[Block]:
     """Attention and routed experts in each layer, some with a shared expert."""
     shared = _int(config, "shared_expert_intermediate_size", "shared_intermediate_size", default=0)
@@ -330,7 +348,11 @@ def deepseek_v4(config: Config) -> Iterable[Block]:
     layers = _layers(config)
     raw = config.get("compress_ratios")
     # The list goes on with the layers of the speculative head.
-    ratios = Counter(raw[:layers]) if isinstance(raw, (list, tuple)) else _counts(config, "compress_ratios")
+    ratios = (
+        Counter(raw[:layers])
+        if isinstance(raw, (list, tuple))
+        else _counts(config, "compress_ratios")
+    )
     if not ratios or sum(ratios.values()) != layers:
         raise BadFact("", "compress_ratios", f"one entry for each of {layers} layers is needed")
     dims = {
@@ -511,22 +533,27 @@ def deci(config: Config) -> Iterable[Block]:
     ]
 
 
+def _quantised_as(quant: Config) -> str | None:
+    """Format of the weights by what quantised them, None where nothing did."""
+    text = str({key: value for key, value in quant.items() if key != "ignore"}).lower()
+    method = str(quant.get("quant_method", "")).lower()
+    if named := next((form for form in ("mxfp4", "nvfp4") if form in text), None):
+        return named
+    if method in ("awq", "gptq", "auto-round", "bitsandbytes") or "'num_bits': 4" in text:
+        return "int8" if quant.get("bits", quant.get("w_bit")) == 8 else "int4"
+    eight = "'num_bits': 8" in text
+    if "fp8" in text or "e4m3" in text or (eight and "'type': 'float'" in text):
+        return "fp8"
+    return "int8" if eight or "int8" in text else None
+
+
 def weight_format(config: Config) -> str:
     """Format in which the weights are published, by ``quantization_config`` and ``torch_dtype``."""
-    quant = config.get("quantization_config") or {}
-    text = str({k: v for k, v in quant.items() if k != "ignore"}).lower()
-    method = str(quant.get("quant_method", "")).lower()
-    if "mxfp4" in text:
+    if str(config.get("expert_dtype", "")).lower() in ("fp4", "mxfp4"):
         return "mxfp4"
-    if "nvfp4" in text:
-        return "nvfp4"
-    if method in ("awq", "gptq", "auto-round", "bitsandbytes") or "'num_bits': 4" in text:
-        bits = quant.get("bits", quant.get("w_bit", 4))
-        return "int8" if bits == 8 else "int4"
-    if "fp8" in text or "e4m3" in text or ("'num_bits': 8" in text and "'type': 'float'" in text):
-        return "fp8"
-    if "'num_bits': 8" in text or "int8" in text:
-        return "int8"
+    quant = config.get("quantization_config")
+    if isinstance(quant, Mapping) and (form := _quantised_as(quant)):
+        return form
     dtype = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16")
     return {"float16": "fp16", "half": "fp16"}.get(dtype.removeprefix("torch."), "bf16")
 

@@ -9,16 +9,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from chipwise.catalog.facts import in_base, read_fact
 from chipwise.catalog.files import read_json, read_toml, where
 from chipwise.catalog.huggingface import Shape, shape
 from chipwise.errors import BadFact
 from chipwise.types import Fact, Model
-from chipwise.units import to_base
 
 __all__ = ["WEIGHTS", "quantised", "read_config", "read_model"]
 
 WEIGHTS = ("bf16", "fp16", "fp8", "int8", "nvfp4", "mxfp4", "int4")
-_KEYS = {"id", "family", "weights", "aliases", "source", "provenance", "on", "note", "config", "published"}
+_PLAIN_KEYS = ("id", "family", "weights", "aliases", "source", "provenance", "on", "note")
+_KEYS = {*_PLAIN_KEYS, "config", "published"}
 
 # A suffix of a checkpoint's name → the format of its weights. Longest first.
 _SUFFIXES = (
@@ -66,16 +67,6 @@ def _text(path: Path, content: Mapping[str, Any], name: str, default: str | None
     return value
 
 
-def _published(path: Path, raw: object) -> Fact | None:
-    if raw is None:
-        return None
-    if not isinstance(raw, dict) or {"value", "unit", "source", "on"} - set(raw):
-        raise BadFact(where(path, "published"), "published", "value, unit, source and on are needed")
-    return Fact(
-        raw["value"], raw["unit"], raw["source"], raw.get("provenance", "source"), raw["on"]
-    )
-
-
 def _spelt(value: object) -> float | str | bool:
     """A config's value as one line."""
     if isinstance(value, (bool, int, float, str)):
@@ -93,11 +84,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, float | str 
     return found
 
 
-def _model(
-    path: Path, content: Mapping[str, Any], form: Shape, facts: Mapping[str, Fact]
-) -> Model:
-    published = facts.get("published")
-    value = None if published is None else published.value
+def _model(path: Path, content: Mapping[str, Any], form: Shape, facts: Mapping[str, Fact]) -> Model:
     unverified = any(f.provenance == "unverified" for k, f in facts.items() if k != "published")
     weights = _text(path, content, "weights", form.weights)
     if weights not in WEIGHTS:
@@ -113,7 +100,7 @@ def _model(
         weights=weights,
         context=form.context,
         depth=form.depth,
-        published=to_base(value, published.unit) if published and isinstance(value, (int, float)) else None,
+        published=in_base(facts.get("published")),
         facts=facts,
         unverified=frozenset({"layers"}) if unverified else frozenset(),
         note=_text(path, content, "note", ""),
@@ -125,34 +112,51 @@ def read_model(path: Path) -> Model:
     """The model of a TOML file of the catalog."""
     content = read_toml(path)
     if strange := sorted(set(content) - _KEYS):
-        raise BadFact(where(path, strange[0]), strange[0], f"unknown key; known are {', '.join(sorted(_KEYS))}")
+        raise BadFact(
+            where(path, strange[0]),
+            strange[0],
+            f"unknown key; known are {', '.join(sorted(_KEYS))}",
+        )
     config = content.get("config")
     if not isinstance(config, dict):
         raise BadFact(str(path), "config", "a table with the keys of config.json is needed")
-    source, provenance = _text(path, content, "source"), _text(path, content, "provenance", "source")
+    source, provenance = (
+        _text(path, content, "source"),
+        _text(path, content, "provenance", "source"),
+    )
     on = content.get("on")
     if not isinstance(on, date):
         raise BadFact(where(path, "on"), "on", f"a date without quotes was expected, not {on!r}")
     facts = {
-        name: Fact(value, "1" if isinstance(value, (int, float)) and not isinstance(value, bool) else "", source, provenance, on)
+        name: Fact(
+            value,
+            "1" if isinstance(value, (int, float)) and not isinstance(value, bool) else "",
+            source,
+            provenance,
+            on,
+        )
         for name, value in _flat(config).items()
     }
-    if published := _published(path, content.get("published")):
-        facts["published"] = published
+    if "published" in content:
+        facts["published"] = read_fact(path, "published", "number", "bn", content["published"])
     return _model(path, content, _shape(path, config), facts)
 
 
 def read_config(path: Path) -> Model:
     """The model of a user's own config.json, named by its folder.
 
-    Nothing but the config is read, so there is no other source's parameter count.
+    Weights quantised by ModelOpt are told by the hf_quant_config.json beside it. Nothing else is
+    read, so there is no other source's parameter count.
     """
     config = read_json(path)
     if not isinstance(config, dict):
         raise BadFact(str(path), "config", "an object with the keys of a config.json is needed")
+    beside = path.with_name("hf_quant_config.json")
+    if "quantization_config" not in config and beside.is_file():
+        config = {**config, "quantization_config": read_json(beside)}
     name = str(config.get("_name_or_path") or path.resolve().parent.name or path.stem)
     facts = {
-        key: Fact(value, "", str(path), "source")
+        key: Fact(value, "", path.name)
         for key, value in _flat({k: v for k, v in config.items() if v is not None}).items()
     }
     content = {"id": name, "family": name.rpartition("/")[2].lower()}

@@ -7,7 +7,8 @@ punctuation; else the one id that begins with it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,7 +16,17 @@ from typing import Any, TypedDict
 from chipwise.catalog.files import DATA, read_json, read_toml
 from chipwise.errors import BadInput, UnknownName
 
-__all__ = ["Entry", "build_index", "chip_path", "index", "key", "model_path", "resolve"]
+__all__ = [
+    "Entry",
+    "begins",
+    "build_index",
+    "chip_path",
+    "exact",
+    "index",
+    "key",
+    "model_path",
+    "only",
+]
 
 
 class Entry(TypedDict):
@@ -28,13 +39,17 @@ class Entry(TypedDict):
     aliases: list[str]
 
 
+# Names that are worth suggesting: short, in small letters.
+_PLAIN = re.compile(r"[a-z0-9.-]{2,24}")
+
+
 def key(name: str) -> str:
     """A name without case, blanks and punctuation; a point between digits stays.
 
     Examples
     --------
     >>> key("RTX-4090"), key("Llama 3.1 8B")
-    ('rtx4090', 'llama3.1 8b'.replace(' ', ''))
+    ('rtx4090', 'llama3.18b')
     """
     kept = "".join(c for c in name.casefold() if c.isalnum() or c == ".")
     return kept.strip(".")
@@ -81,15 +96,13 @@ def _short(name: str) -> str:
 
 
 @lru_cache(maxsize=2)
-def _table(kind: str) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, str]]:
-    """Ids by key of every name that stands for them, and names as written by key."""
-    ids: dict[str, dict[str, None]] = {}
-    written: dict[str, str] = {}
-    # Earlier rounds win: an id is never hidden by another entry's alias.
-    rounds = (
-        lambda e: [e["id"]],
-        lambda e: [_short(e["id"])],
-        lambda e: e["aliases"],
+def _table(kind: str) -> Mapping[str, tuple[str, ...]]:
+    """Ids by key of every name that stands for them; an id is never hidden by an alias."""
+    ids: dict[str, tuple[str, ...]] = {}
+    rounds: tuple[Callable[[Entry], list[str]], ...] = (
+        lambda entry: [entry["id"]],
+        lambda entry: [_short(entry["id"])],
+        lambda entry: entry["aliases"],
     )
     for names in rounds:
         fresh: dict[str, dict[str, None]] = {}
@@ -97,52 +110,57 @@ def _table(kind: str) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, str]]
             for name in names(entry):
                 if key(name) not in ids:
                     fresh.setdefault(key(name), {})[entry["id"]] = None
-                    written.setdefault(key(name), name)
-        ids.update(fresh)
-    return {k: tuple(v) for k, v in ids.items()}, written
+        ids.update({name: tuple(found) for name, found in fresh.items()})
+    return ids
 
 
 def _nearest(name: str, among: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name.lower(), sorted(set(among)), 3, 0.0)
 
 
-def _begins(entry: Entry, name: str) -> bool:
-    """Whether an id, or an id without its vendor, begins with whole words of `name`."""
+def _simple(kind: str) -> list[str]:
+    """Names that a person would type, to choose the nearest from."""
+    names = []
+    for entry in index()[kind]:
+        aliases = [a for a in entry["aliases"] if _PLAIN.fullmatch(a)]
+        names += [_short(entry["id"]), *aliases]
+    return names
+
+
+def exact(kind: str, name: str) -> tuple[str, ...]:
+    """Ids of the entries that are called `name`, whatever the case and the punctuation."""
+    return _table(kind).get(key(name), ())
+
+
+def begins(kind: str, name: str) -> tuple[str, ...]:
+    """Ids of the entries with a name that begins with the whole words of `name`."""
     words = name.casefold().replace("_", "-").replace(" ", "-").strip("-")
-    return any(
-        i.casefold() == words or i.casefold().startswith(words + "-")
-        for i in (entry["id"], _short(entry["id"]))
+    if not words:
+        return ()
+    return tuple(
+        entry["id"]
+        for entry in index()[kind]
+        if any(
+            spelt.casefold().replace(" ", "-").startswith(words + "-")
+            for spelt in (entry["id"], _short(entry["id"]), *entry["aliases"])
+        )
     )
 
 
-def resolve(kind: str, name: str, spoken: str | None = None) -> str:
-    """Id of the one entry that `name` stands for.
-
-    Parameters
-    ----------
-    kind : str
-        ``chips`` or ``models``.
-    name : str
-        As a person or a table writes it.
-    spoken : str, optional
-        The name to quote in a complaint.
+def only(kind: str, name: str, found: tuple[str, ...]) -> str:
+    """The one of the ids `found` under `name`.
 
     Raises
     ------
     UnknownName
-        If nothing is called so; names the nearest three.
+        If there is none; names the nearest three.
     BadInput
-        If several are; names three of them.
+        If there are several; names the nearest three of them.
     """
-    ids, written = _table(kind)
-    spoken = spoken or name
-    found = ids.get(key(name), ())
-    if not found and key(name):
-        found = tuple(e["id"] for e in index()[kind] if _begins(e, name))
     if len(found) == 1:
         return found[0]
     singular = kind.removesuffix("s")
     if found:
         near = ", ".join(_nearest(name, found))
-        raise BadInput(f"ambiguous {singular} {spoken!r}: it could be {near}; say which")
-    raise UnknownName(singular, spoken, written.values())
+        raise BadInput(f"ambiguous {singular} {name!r}: it could be {near}; say which")
+    raise UnknownName(singular, name, _simple(kind))
