@@ -34,6 +34,7 @@ __all__ = [
     "Plan",
     "PlanRow",
     "Price",
+    "Protocol",
     "Prompts",
     "Rule",
     "RuleTrace",
@@ -412,6 +413,26 @@ class Price:
     source: str
     verified: bool
     count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Flags of a benchmark's server and client; None is the engine's own default.
+
+    `chunk` token budget; `kv` cache format; `poll`, `wait` of the queue as in serving.closed; `most`
+    sequences; `utilisation` of the memory; lengths from `low` to `high` times the nominal;
+    `steady` leaves the first wave out.
+    """
+
+    chunk: int | None = None
+    kv: str | None = None
+    poll: float = 1.0
+    wait: int = 0
+    most: int | None = None
+    utilisation: float | None = None
+    low: float = 1.0
+    high: float = 1.0
+    steady: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
