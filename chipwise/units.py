@@ -24,6 +24,9 @@ _UNITS: dict[str, tuple[str, float]] = {
     "ns": ("s", 1e-9),
     "h": ("s", 3600.0),
     "d": ("s", 86400.0),
+    "week": ("s", 7 * 86400.0),
+    "month": ("s", 730 * 3600.0),
+    "year": ("s", 8760 * 3600.0),
     # information
     "B": ("B", 1.0),
     "KB": ("B", 1e3),
@@ -67,6 +70,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "USD": ("USD", 1.0),
     "USD/h": ("USD/s", 1 / 3600.0),
     "USD/kWh": ("USD/J", 1 / 3.6e6),
+    "USD/kW-month": ("USD/J", 1 / (1e3 * 730 * 3600.0)),
     "USD/Mtoken": ("USD/token", 1e-6),
     "CNY": ("CNY", 1.0),
     "EUR": ("EUR", 1.0),

@@ -14,6 +14,7 @@ from typing import Any
 from chipwise.catalog.chips import read_chip
 from chipwise.catalog.factors import calibration
 from chipwise.catalog.files import DATA, as_of, read_toml
+from chipwise.catalog.market import economics, left_out, price, prices, stale, why_not
 from chipwise.catalog.models import quantised, read_config, read_model
 from chipwise.catalog.names import Entry, begins, chip_path, exact, index, model_path, only
 from chipwise.errors import BadInput
@@ -25,9 +26,15 @@ __all__ = [
     "chip",
     "chip_ids",
     "chip_name_index",
+    "economics",
+    "left_out",
     "model",
     "model_ids",
+    "price",
+    "prices",
     "sources",
+    "stale",
+    "why_not",
 ]
 
 # Fine-tunes of one network have its shapes under another name.
