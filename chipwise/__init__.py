@@ -1,1 +1,1 @@
-"""chipwise: from a chip's datasheet to tokens per second, dollars, licence status and dependence."""
+"""chipwise: a chip's datasheet → tokens per second, dollars, licence status and dependence."""

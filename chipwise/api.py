@@ -410,8 +410,11 @@ def plan(
         raise BadInput(f"unknown backend {backend!r}; known are {', '.join(engines.BACKENDS)}")
     _positive(chunk=chunk, link=link)
     tried = {name: tuple(values) for name, values in (degrees or {}).items()}
-    _whole(**{name: value for name, values in tried.items() for value in values})
-    choice = Search(tuple(weights), kv_format(kv), backend, chunk, link=link, **tried)
+    for name, values in tried.items():
+        for value in values:
+            _whole(**{name: value})
+    choice = Search(tuple(weights), kv_format(kv), backend, chunk, link=link)
+    choice = replace(choice, **{name: values for name, values in tried.items() if values})
     if ask.gpus is not None:
         choice = replace(choice, chips=min(choice.chips, ask.gpus))
     unique = list({c.id: c for c in found}.values())

@@ -34,8 +34,8 @@ __all__ = [
     "Plan",
     "PlanRow",
     "Price",
-    "Protocol",
     "Prompts",
+    "Protocol",
     "Rule",
     "RuleTrace",
     "Scale",
@@ -249,7 +249,8 @@ class Calibration:
     `operators` by (class, format, scope), where a scope is a chip's id, its architecture, its
     vendor or ``""``; `scales` by scope; `shapes` are exponents and counts of the operators'
     shape dependence; `engines` by backend; `widths` are half-widths of ln(measured/predicted) by
-    basis and quantity; `stacks` are (family, chip, backend, architecture, vendor) fitted on.
+    basis and quantity; `stacks` are (family, chip, backend, architecture, vendor) fitted on;
+    `corrections` by (family, chip, backend, weights) and quantity, see corrections.
     """
 
     id: str
@@ -259,6 +260,9 @@ class Calibration:
     engines: Mapping[str, Engine]
     widths: Mapping[str, Mapping[str, float]]
     stacks: frozenset[tuple[str, ...]]
+    corrections: Mapping[tuple[str, ...], Mapping[str, tuple[float, ...]]] = field(
+        default_factory=dict
+    )
     fitted_on: str = ""
 
 
@@ -419,8 +423,8 @@ class Price:
 class Protocol:
     """Flags of a benchmark's server and client; None is the engine's own default.
 
-    `chunk` token budget; `kv` cache format; `poll`, `wait` of the queue as in serving.closed; `most`
-    sequences; `utilisation` of the memory; lengths from `low` to `high` times the nominal;
+    `chunk` token budget; `kv` cache format; `poll`, `wait` of the queue as in serving.closed;
+    `most` sequences; `utilisation` of the memory; lengths from `low` to `high` times the nominal;
     `steady` leaves the first wave out.
     """
 

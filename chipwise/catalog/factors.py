@@ -43,9 +43,13 @@ def read_calibration(path: Path) -> Calibration:
             shapes=content["shapes"],
             engines={name: Engine(values) for name, values in content["engines"].items()},
             widths=content["widths"],
-            stacks=frozenset(
-                (family, chip, backend) for family, chip, backend in content["stacks"]
-            ),
+            stacks=frozenset(tuple(stack) for stack in content["stacks"]),
+            corrections={
+                (row["family"], row["chip"], row["backend"], row["weights"]): {
+                    name: tuple(row[name]) for name in ("ttft", "tpot")
+                }
+                for row in content.get("corrections", ())
+            },
             fitted_on=content["fitted_on"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -79,6 +79,7 @@ def priced(
     workload: Workload,
     terms: Terms,
 ) -> PlanRow:
+    """A row from an estimate and what was simulated of it: money, energy, intervals, basis."""
     side = made.decode
     found = intervals.basis(terms.calibration, model, side.chip, made.backend)
     unverified = _unverified(made, model)

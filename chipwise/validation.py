@@ -1,0 +1,256 @@
+"""Measured against predicted: a line for each row of a table, and what they show together."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from chipwise import catalog, corrections, intervals, perf
+from chipwise.catalog.protocols import protocol
+from chipwise.errors import BadInput, ChipwiseError
+from chipwise.habits import Measured
+from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH
+from chipwise.plan.replay import Run, replay
+from chipwise.types import Array, Calibration, Side
+
+__all__ = ["COLUMNS", "measured", "predict", "report", "run_of", "suspects"]
+
+Row = Mapping[str, str]
+Line = dict[str, Any]
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "serving": (
+        *("id", "pred_ttft_ms", "pred_ttft_low_ms", "pred_ttft_high_ms"),
+        *("pred_tpot_ms", "pred_tpot_low_ms", "pred_tpot_high_ms", "basis", "error"),
+    ),
+}
+_MILLI = 1e3
+
+
+def _whole(row: Row, name: str, default: int | None = None) -> int:
+    text = row.get(name, "")
+    if not text and default is not None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadInput(f"{name} is {text!r}; a whole number was expected") from None
+    if not (1 <= value < 1e9 and value == int(value)):
+        raise BadInput(f"{name} is {text}; a whole number of at least 1 was expected")
+    return int(value)
+
+
+def _day(text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"measured_on is {text!r}; a date like 2026-03-27 was expected") from None
+
+
+def run_of(row: Row) -> Run:
+    """The run that a row of a serving table describes, with the flags of its benchmark.
+
+    Raises
+    ------
+    ChipwiseError
+        If a name is unknown, or a number is not one.
+    """
+    model, chip = catalog.model(row["model"]), catalog.chip(row["chip"])
+    weights = row["weight_format"] or model.weights
+    if weights not in WEIGHT_WIDTH:
+        raise BadInput(f"unknown weight format {weights!r}; known are {', '.join(WEIGHT_WIDTH)}")
+    load = {name: _whole(row, name) for name in ("isl", "osl", "concurrency")}
+    degrees = {name: _whole(row, name, 1) for name in ("tp", "dp", "ep", "pp")}
+    flags = protocol(
+        {
+            "family": model.family,
+            "backend": row["backend"],
+            "chip": chip.id,
+            "architecture": chip.architecture,
+            "weights": weights,
+            "tp": degrees["tp"],
+            "dp": degrees["dp"],
+            "on": _day(row.get("measured_on", "")),
+            **load,
+        }
+    )
+    kv = row.get("kv", "") or flags.kv or "bf16"
+    if kv not in KV_WIDTH:
+        raise BadInput(f"unknown kv format {kv!r}; known are {', '.join(KV_WIDTH)}")
+    return Run(model, chip, row["backend"], weights, kv, protocol=flags, **load, **degrees)
+
+
+def _load(run: Run) -> Array:
+    return corrections.features(run.concurrency / run.dp, run.isl, run.osl, run.tp)
+
+
+def _serving(row: Row, calibration: Calibration) -> Line:
+    run = run_of(row)
+    ttft, tpot = replay(run, calibration)
+    if math.isnan(tpot):
+        raise BadInput(
+            f"{run.model.id} in {run.weights} leaves no room for a request of {run.isl} tokens on "
+            f"{run.tp * run.dp * run.pp} {run.chip.name}"
+        )
+    by_ttft, by_tpot = corrections.correction(
+        calibration, run.model.family, run.chip, run.backend, run.weights, _load(run)
+    )
+    found = intervals.basis(calibration, run.model, run.chip, run.backend)
+    line: Line = {"basis": found, "error": ""}
+    for name, value in (("ttft", ttft * by_ttft), ("tpot", tpot * by_tpot)):
+        width = intervals.half_width(calibration, found, name)
+        made = intervals.widen(value * _MILLI, width)
+        line |= {
+            f"pred_{name}_ms": made.value,
+            f"pred_{name}_low_ms": made.low,
+            f"pred_{name}_high_ms": made.high,
+        }
+    return line
+
+
+_PREDICTORS: dict[str, Callable[[Row, Calibration], Line]] = {"serving": _serving}
+
+
+def predict(kind: str, rows: Sequence[Row], calibration: Calibration) -> Iterable[Line]:
+    """A line for each row, in order; one that cannot be predicted says why in `error`.
+
+    Measured columns are never read.
+
+    Parameters
+    ----------
+    kind : str
+        As told by catalog.measured.table.
+    rows : sequence of mapping
+        Column → text.
+    calibration : Calibration
+        Fitted factors.
+    """
+    if kind not in _PREDICTORS:
+        raise BadInput(
+            f"no predictions for tables of kind {kind}; known are {', '.join(_PREDICTORS)}"
+        )
+    for number, row in enumerate(rows):
+        line: Line = dict.fromkeys(COLUMNS[kind], "")
+        line[COLUMNS[kind][0]] = row.get("id", "") if kind == "serving" else number
+        try:
+            line |= _PREDICTORS[kind](row, calibration)
+        except ChipwiseError as error:
+            line["error"] = str(error)
+        yield line
+
+
+def measured(rows: Sequence[Row]) -> list[Measured]:
+    """Runs of a serving table with what was measured; rows without it, or unknown, left out."""
+    found = []
+    for row in rows:
+        try:
+            run = run_of(row)
+            ttft, tpot = float(row["ttft_ms"]) / _MILLI, float(row["tpot_ms"]) / _MILLI
+        except (ChipwiseError, KeyError, ValueError):
+            continue
+        if ttft > 0 and tpot > 0:
+            found.append(Measured(row.get("id", ""), run, ttft, tpot))
+    return found
+
+
+def suspects(runs: Sequence[Measured]) -> dict[str, str]:
+    """Runs that contradict their siblings or the datasheet, by id, with the reason.
+
+    They are left out of a fit; predictions are scored on them all the same. A run is never
+    suspected for being predicted badly.
+    """
+    found: dict[str, str] = {}
+    by_setting: dict[Any, list[Measured]] = defaultdict(list)
+    by_load: dict[Any, list[Measured]] = defaultdict(list)
+    for m in runs:
+        run = m.run
+        case = (run.model.family, run.chip.id, run.backend, run.weights, run.isl, run.osl)
+        by_setting[*case, run.tp, run.dp, run.ep].append(m)
+        by_load[*case, run.concurrency].append(m)
+        side = Side(run.chip, run.tp, run.pp, run.ep, run.dp)
+        weights = float(np.asarray(perf.weight_bytes(run.model, run.weights, side)))
+        if run.chip.memory is not None and weights > run.chip.memory:
+            found[m.id] = "its weights do not fit the chips it names"
+    for group in by_setting.values():
+        for m in group:
+            if any(o.run.concurrency < m.run.concurrency and m.tpot < o.tpot / 1.4 for o in group):
+                found.setdefault(m.id, "tpot falls as clients are added: the server never saw them")
+    for group in by_load.values():
+        for m in group:
+            ranks = m.run.tp * m.run.dp
+            if any(o.run.tp * o.run.dp > ranks and o.tpot > 1.05 * m.tpot for o in group):
+                found.setdefault(m.id, "faster than the same on more chips: speculation unlabelled")
+    return found
+
+
+def report(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> dict[str, Any]:
+    """Errors in all and by basis, chip, model and engine, and how often the interval held.
+
+    Returns
+    -------
+    dict
+        rows, predicted, and for each quantity median_ape, mean_ape, p90_ape, bias, coverage.
+    """
+    groups: dict[str, dict[str, list[int]]] = {
+        name: defaultdict(list) for name in ("basis", "chip", "model", "backend")
+    }
+    for i, (row, line) in enumerate(zip(rows, lines, strict=True)):
+        if not line["error"]:
+            groups["basis"][line["basis"]].append(i)
+            for name in ("chip", "model", "backend"):
+                groups[name][row.get(name, "")].append(i)
+    every = [i for i, line in enumerate(lines) if not line["error"]]
+    return {
+        "rows": len(rows),
+        "predicted": len(every),
+        **_errors(kind, rows, lines, every),
+        **{
+            f"by_{name}": {
+                key: _errors(kind, rows, lines, found) for key, found in sorted(g.items())
+            }
+            for name, g in groups.items()
+        },
+        "errors": [{"row": i, "error": ln["error"]} for i, ln in enumerate(lines) if ln["error"]],
+    }
+
+
+_QUANTITIES: Mapping[str, tuple[str, ...]] = {"serving": ("tpot", "ttft")}
+
+
+def _errors(
+    kind: str, rows: Sequence[Row], lines: Sequence[Line], at: Sequence[int]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"count": len(at)}
+    for name in _QUANTITIES[kind]:
+        pairs = []
+        for i in at:
+            try:
+                truth = float(rows[i].get(f"{name}_ms", ""))
+            except ValueError:
+                continue
+            made = lines[i]
+            if truth > 0:
+                pairs.append(
+                    (
+                        made[f"pred_{name}_ms"] / truth,
+                        made[f"pred_{name}_low_ms"] <= truth <= made[f"pred_{name}_high_ms"],
+                    )
+                )
+        if pairs:
+            ratio = np.array([p[0] for p in pairs])
+            off = np.abs(ratio - 1.0)
+            found[name] = {
+                "median_ape": float(np.median(off)),
+                "mean_ape": float(off.mean()),
+                "p90_ape": float(np.quantile(off, 0.9)),
+                "bias": float(np.median(ratio)),
+                "coverage": float(np.mean([p[1] for p in pairs])),
+            }
+    return found
