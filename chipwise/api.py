@@ -23,6 +23,7 @@ from chipwise.plan.candidates import check_rates, shortage
 from chipwise.types import (
     Chip,
     Deployment,
+    Fact,
     Model,
     Money,
     Numeric,
@@ -120,12 +121,13 @@ def terms(chips: Sequence[Chip], ask: Ask) -> Terms:
 
 
 def _hourly(
-    chips: Sequence[Chip], ask: Ask, given: Mapping[str, float], economics: Mapping[str, Any]
+    chips: Sequence[Chip], ask: Ask, given: Mapping[str, float], economics: Mapping[str, Fact]
 ) -> Callable[[Chip, float], Money | None]:
     """Cost of a chip and hour at a draw, by the basis asked for."""
     on = ask.on or catalog.as_of()
     kind = "purchase" if ask.cost == "own" else "on_demand"
     found = {c.id: catalog.price(c.id, kind, on) for c in chips}
+    wall = _wall(economics)
 
     def hourly(of: Chip, watts: float) -> Money | None:
         if of.id in given:
@@ -135,18 +137,27 @@ def _hourly(
             return None
         if ask.cost == "rent":
             return cost.rent(price)
-        return cost.own(price, watts, economics, region=ask.region)
+        return cost.own(price, watts * wall, economics, region=ask.region)
 
     return hourly
 
 
-def _carbon(economics: Mapping[str, Any], region: str) -> float | None:
-    """Grams of CO2 for a joule at the chip, the building's share included; None if unknown."""
-    grid = economics.get(f"carbon.{region}")
-    pue = economics.get("pue.default")
-    if grid is None or pue is None:
-        return None
-    return float(grid.value) * float(pue.value) / 3.6e6
+def _wall(economics: Mapping[str, Fact]) -> float:
+    """What a server and its share of the network draw for each watt of its chips. [1]"""
+    return float(economics["server.power"].value or 0.0) * (
+        1.0 + float(economics["network.power"].value or 0.0)
+    )
+
+
+def _carbon(economics: Mapping[str, Fact], region: str) -> float | None:
+    """Grams of CO2 for a joule at the chip, server, network and building included.
+
+    None where the region's grid is not known.
+    """
+    pue = economics.get(f"pue.{region}", economics["pue.default"])
+    drawn = _wall(economics) * float(pue.value or 0.0)
+    grams = cost.carbon(drawn, economics.get(f"carbon.{region}"))
+    return None if grams is None else float(np.asarray(grams))
 
 
 def _lengths(isl: float, osl: float) -> None:
@@ -414,7 +425,8 @@ def plan(
         for value in values:
             _whole(**{name: value})
     choice = Search(tuple(weights), kv_format(kv), backend, chunk, link=link)
-    choice = replace(choice, **{name: values for name, values in tried.items() if values})
+    named: dict[str, Any] = {name: values for name, values in tried.items() if values}
+    choice = replace(choice, **named)
     if ask.gpus is not None:
         choice = replace(choice, chips=min(choice.chips, ask.gpus))
     unique = list({c.id: c for c in found}.values())
