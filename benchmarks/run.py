@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import estimates
 
@@ -70,8 +71,8 @@ def main() -> None:
         limit = f"{must:g}" if must is not None else "–"
         print(f"{name:45s}{value:9.2f} {unit:2s}{limit:>8s}{aim:8g}")
     if len(sys.argv) > 1:
-        with open(sys.argv[1], "w", encoding="utf-8") as file:
-            json.dump({name: value for name, value, *_ in rows}, file, indent=1)
+        text = json.dumps({name: value for name, value, *_ in rows}, indent=1)
+        Path(sys.argv[1]).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
