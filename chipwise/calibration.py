@@ -4,11 +4,12 @@ The timings are those of the package aiconfigurator-core (extra ``calibrate``): 
 single kernels on NVIDIA chips and one of Intel, by engine and shape. For each operator class and
 format one form is fitted,
 
-    t = start + ((F/(ηc·P))^p + (B/(ηm·W))^p + (depth·K)^p)^(1/p) + passes·X/W
+    t = start + ((F/(ηc·P))^p + (B/(ηm·W))^p + (depth·K)^p)^(1/p) + (passes·X + sweeps·Y)/W
 
 with the Work counts of `chipwise.perf.ops` and the datasheet's P and W. K is the inner dimension,
 through which a tile walks in series; X is what its operands hold (a product's left operand, that
 is quantised; the rows of routed tokens, that are shuffled; an attention's queries and outputs).
+Y are the routed rows of all ranks, which some kernels touch although they are shared by expert.
 Experts pad each expert's rows and lose arithmetic on narrow shards besides. A collective is
 (start^p + wire^p)^(1/p).
 
@@ -89,6 +90,7 @@ FIELDS = (
     "passes",
     "padding",
     "narrowing",
+    "sweeps",
 )
 _ZERO = 1e-15  # below this a fitted term counts as absent
 _SAMPLE = 1500  # timings of one chip that a fit sees
@@ -100,8 +102,9 @@ _NOISE = 0.1  # of ln t; beyond it a residual weighs linearly
 class Timings:
     """Timings of one operator class on one chip, with the work at datasheet rates.
 
-    `seconds` measured [s]; `flop`, `byte`, `operand`, `wire` the seconds of the arithmetic, of
-    the memory traffic, of one pass over the operands and of the wire [s]; `inner` dimension [1];
+    `seconds` measured [s]; `flop`, `byte`, `operand`, `whole`, `wire` the seconds of the
+    arithmetic, of the memory traffic, of one pass over the operands, over those of all ranks,
+    and of the wire [s]; `inner` dimension [1];
     `starts` and `messages` multiply the start; `tiles` experts reached for each routed row,
     `shard` width of an expert on a rank [1]; `group` is the shape that a row belongs to, `weight`
     its share in the fit.
@@ -116,6 +119,7 @@ class Timings:
     byte: Array
     inner: Array
     operand: Array
+    whole: Array
     wire: Array
     starts: Array
     tiles: Array
@@ -142,21 +146,20 @@ class Residual:
     bias: float
 
 
-# Prior of each class: (start, compute, memory, exponent, depth, passes, padding, narrowing) and
-# which of them are free. Absent terms are zero.
+# Prior of each class, in the order of FIELDS, and which of them are free; absent terms are zero.
 _PRIOR: dict[str, tuple[tuple[float, ...], str]] = {
-    "gemm": ((3.3e-6, 0.6, 0.8, 2.0, 5e-10, 0.0, 0.0, 0.0), "scmpd"),
-    "gemm+": ((3.3e-6, 0.6, 0.8, 1.8, 6e-10, 1.5, 0.0, 0.0), "scmpdx"),
-    "experts": ((3.4e-5, 0.4, 0.85, 2.0, 0.0, 6.0, 20.0, 0.0), "scmpxtn"),
-    "attention_decode": ((1.0e-5, 0.3, 0.85, 3.0, 0.0, 5.0, 0.0, 0.0), "scmpx"),
-    "attention_prefill": ((1.2e-5, 0.65, 1.0, 1.0, 0.0, 2.0, 0.0, 0.0), "scx"),
-    "state_update": ((6e-6, 1.0, 0.7, 1.0, 0.0, 0.0, 0.0, 0.0), "sm"),
-    "state_prefill": ((3e-5, 1.0, 1.0, 1.0, 0.0, 10.0, 0.0, 0.0), "sx"),
-    "all_reduce": ((4e-6, 1.0, 0.85, 0.8, 0.0, 0.0, 0.0, 0.0), "smp"),
+    "gemm": ((3.3e-6, 0.6, 0.8, 2.0, 5e-10, 0.0, 0.0, 0.0, 0.0), "scmpd"),
+    "gemm+": ((3.3e-6, 0.6, 0.8, 1.8, 6e-10, 1.5, 0.0, 0.0, 0.0), "scmpdx"),
+    "experts": ((3.4e-5, 0.4, 0.85, 2.0, 0.0, 3.0, 20.0, 0.0, 3.0), "scmpxtnw"),
+    "attention_decode": ((1.0e-5, 0.3, 0.85, 3.0, 0.0, 5.0, 0.0, 0.0, 0.0), "scmpx"),
+    "attention_prefill": ((1.2e-5, 0.65, 1.0, 1.0, 0.0, 2.0, 0.0, 0.0, 0.0), "scx"),
+    "state_update": ((6e-6, 1.0, 0.7, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0), "sm"),
+    "state_prefill": ((3e-5, 1.0, 1.0, 1.0, 0.0, 10.0, 0.0, 0.0, 0.0), "sx"),
+    "all_reduce": ((4e-6, 1.0, 0.85, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0), "smp"),
 }
-_LETTERS = "scmpdxtn"
+_LETTERS = "scmpdxtnw"
 # How far a scope may stray from the one above it, in ln (narrowing: as it is).
-_SPREAD = np.array([0.5, 0.35, 0.25, 0.5, 0.5, 0.5, 0.7, 0.2])
+_SPREAD = np.array([0.5, 0.35, 0.25, 0.5, 0.5, 0.5, 0.7, 0.2, 0.7])
 
 
 def _prior(kind: str, format: str) -> tuple[Array, Array]:
@@ -177,8 +180,8 @@ def _encode(values: Array) -> Array:
 
 def _decode(coded: Array) -> Array:
     values: Array = np.exp(coded)
+    values[values < _ZERO] = 0.0
     values[7] = coded[7]
-    values[:7] = np.where(values[:7] < _ZERO, 0.0, values[:7])
     return values
 
 
@@ -188,11 +191,11 @@ def predict(factors: Array, x: Timings) -> Array:
     Parameters
     ----------
     factors : array
-        start [s], compute, memory, exponent [1], depth [s], passes, padding, narrowing [1].
+        start [s], compute, memory, exponent [1], depth [s], passes, padding, narrowing, sweeps [1].
     x : Timings
         The work.
     """
-    start, compute, memory, p, depth, passes, padding, narrowing = factors
+    start, compute, memory, p, depth, passes, padding, narrowing, sweeps = factors
     if x.kind == "all_reduce":
         first, sent = start * x.starts, x.wire / memory
         both: Array = (first**p + sent**p) ** (1.0 / p)
@@ -205,7 +208,7 @@ def predict(factors: Array, x: Timings) -> Array:
         terms.append(depth * x.inner)
     large = np.maximum(np.max(terms, axis=0), 1e-18)
     body = large * np.sum([(term / large) ** p for term in terms], axis=0) ** (1.0 / p)
-    total: Array = start * x.starts + body + passes * x.operand
+    total: Array = start * x.starts + body + passes * x.operand + sweeps * x.whole
     return total
 
 
@@ -265,8 +268,8 @@ def _solve(parts: list[Timings], centre: Array, free: Array, tight: float) -> Ar
         ]
         return np.concatenate([*errors, (coded - centre[free]) / spread])
 
-    low = np.log([2e-8, 0.004, 0.05, 0.35, 1e-13, 1e-3, 0.01, 1.0])
-    high = np.log([5e-3, 1.5, 3.0, 12.0, 1e-6, 400.0, 400.0, 1.0])
+    low = np.log([2e-8, 0.004, 0.05, 0.35, 1e-13, 1e-3, 0.01, 1.0, 1e-3])
+    high = np.log([5e-3, 1.5, 3.0, 12.0, 1e-6, 400.0, 400.0, 1.0, 400.0])
     low[7], high[7] = -1.0, 1.5
     if not (parts and parts[0].kind == "all_reduce"):
         low[3] = math.log(1.0001)
@@ -287,7 +290,7 @@ def scopes(chip: Chip) -> tuple[str, ...]:
 
     Chips without a scale-up link are of other silicon than their generation's name tells
     (Blackwell with GDDR7 has other tensor cores than Blackwell with HBM), so that they form a
-    scope of their own.
+    scope of their own. A refreshed generation falls back on the one it is named after.
 
     Examples
     --------
@@ -297,17 +300,23 @@ def scopes(chip: Chip) -> tuple[str, ...]:
     >>> scopes(h20)
     ('h20', 'Hopper', 'NVIDIA', '')
     """
-    generation = chip.architecture if chip.scaleup else f"{chip.architecture} PCIe"
-    return (chip.id, generation, chip.vendor, "")
+    if not chip.scaleup:
+        return (chip.id, f"{chip.architecture} PCIe", chip.vendor, "")
+    first = chip.architecture.split(" ")[0]
+    generations = dict.fromkeys((chip.architecture, first))
+    return (chip.id, *generations, chip.vendor, "")
 
 
 def _tree(chips: Iterable[str], known: Mapping[str, Chip]) -> dict[str, list[str]]:
     """Scope → the chips below it, widest first; a vendor of one chip is left out."""
+    chips = sorted(set(chips))
     below: dict[str, list[str]] = defaultdict(list)
-    for depth in (3, 2, 1, 0):
-        for chip in sorted(set(chips)):
-            below[scopes(known[chip])[depth]].append(chip)
-    vendors = {scopes(known[chip])[2] for chip in chips}
+    for height in range(1, 6):
+        for chip in chips:
+            chain = scopes(known[chip])
+            if height <= len(chain):
+                below[chain[-height]].append(chip)
+    vendors = {known[chip].vendor for chip in chips}
     return {s: c for s, c in below.items() if not (s in vendors and len(c) < 2)}
 
 
@@ -416,38 +425,69 @@ def leave_one_out(timings: Iterable[Timings], chips: Mapping[str, Chip]) -> tupl
     return tuple(found)
 
 
+def _median(factors: Factors, key: tuple[str, str, str], parts: list[Timings]) -> float:
+    """Median |ln error| of some timings under the factors of one key."""
+    errors = [_residuals(factors[key], _sample(x)) for x in parts]
+    return float(np.median(np.abs(np.concatenate(errors))))
+
+
+def _own(factors: Factors, name: str, format: str, chip: Chip) -> tuple[str, str, str] | None:
+    """Key under which a chip finds its factors."""
+    keys = ((name, format, scope) for scope in scopes(chip))
+    return next((key for key in keys if key in factors), None)
+
+
 def prune(
     factors: Factors, timings: Iterable[Timings], chips: Mapping[str, Chip], gain: float = 0.01
 ) -> Factors:
-    """Leave out the scopes of single chips whose wider scope predicts them as well.
+    """Leave out single chips, and engines, that the wider factors predict as well.
 
     Parameters
     ----------
+    factors : dict
+        As `fit` gives them.
+    timings : iterable of Timings
+        What they were fitted on.
+    chips : mapping
+        Chips by id.
     gain : float
-        Least gain in the median |ln error| that a chip's own factors must bring.
+        Least gain in the median |ln error| that factors of their own must bring: to a chip, and
+        in the mean over its chips to an engine.
     """
     kept = dict(factors)
     for (kind, format, engine), parts in _families(timings).items():
         name = f"{kind}@{engine}" if engine else kind
+        if engine and _idle(kept, name, kind, format, parts, chips, gain):
+            kept = {key: f for key, f in kept.items() if key[:2] != (name, format)}
+            continue
         for chip in sorted({x.chip for x in parts}):
-            wider = next((s for s in scopes(chips[chip])[1:] if (name, format, s) in kept), None)
-            if wider is None or (name, format, chip) not in kept:
+            rows = [x for x in parts if x.chip == chip]
+            wider = (s for s in scopes(chips[chip])[1:] if (name, format, s) in kept)
+            above, own = next(wider, None), (name, format, chip)
+            if above is None or own not in kept:
                 continue
-            own, above = (
-                np.median(
-                    np.concatenate(
-                        [
-                            np.abs(_residuals(kept[name, format, scope], _sample(x)))
-                            for x in parts
-                            if x.chip == chip
-                        ]
-                    )
-                )
-                for scope in (chip, wider)
-            )
-            if above - own < gain:
-                del kept[name, format, chip]
+            if _median(kept, (name, format, above), rows) - _median(kept, own, rows) < gain:
+                del kept[own]
     return kept
+
+
+def _idle(
+    factors: Factors,
+    name: str,
+    kind: str,
+    format: str,
+    parts: list[Timings],
+    chips: Mapping[str, Chip],
+    gain: float,
+) -> bool:
+    """Whether an engine's factors bring less than `gain` over those of all engines."""
+    gains = []
+    for x in parts:
+        own = _own(factors, name, format, chips[x.chip])
+        common = _own(factors, kind, format, chips[x.chip])
+        if own and common:
+            gains.append(_median(factors, common, [x]) - _median(factors, own, [x]))
+    return bool(gains) and float(np.mean(gains)) < gain
 
 
 def record(kind: str, format: str, scope: str, factors: Array) -> dict[str, Any]:
@@ -501,9 +541,9 @@ def _tables(root: Path, folder: str, name: str) -> Iterator[tuple[str, str, Any]
 
 
 def _newest(frame: Any) -> Any:
-    """Rows of the newest version of the engine that has at least half as many as any other."""
+    """Rows of the newest version of the engine that has a tenth of the fullest version's."""
     counts = frame["order"].value_counts()
-    enough = counts.filter(counts["count"] * 2 >= counts["count"].max())
+    enough = counts.filter(counts["count"] * 10 >= counts["count"].max())
     return frame.filter(frame["order"] == enough["order"].max())
 
 
@@ -529,7 +569,7 @@ def _timings(
     **given: Array | float,
 ) -> Timings:
     """Fill what a class does not have with zeros (starts and shard: ones)."""
-    names = ("flop", "byte", "inner", "operand", "wire", "starts", "tiles", "shard")
+    names = ("flop", "byte", "inner", "operand", "whole", "wire", "starts", "tiles", "shard")
     ones = ("starts", "shard")
     filled = {
         name: np.zeros_like(seconds) + given.get(name, 1.0 if name in ones else 0.0)
@@ -584,7 +624,8 @@ def _gemm(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
             if (name, engine) == ("fp8", "trtllm") and (system, engine) in scales:
                 rows = _static(every, scales[system, engine])
             stored, key = PRODUCTS[name]
-            peak = compute_format(stored, chip)
+            # Weights alone are of 8 bits where a product is called so.
+            peak = compute_format("bf16" if key == "w8" else stored, chip)
             if stored in ("fp8", "int8") and peak in ("bf16", "fp16"):
                 key = "w8"
             m, n, k, t = _columns(rows, "m", "n", "k", "latency")
@@ -605,6 +646,34 @@ def _gemm(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
             )
 
 
+_EXPERT_SHAPE = (
+    "num_tokens",
+    "hidden_size",
+    "inter_size",
+    "topk",
+    "num_experts",
+    "moe_tp_size",
+    "moe_ep_size",
+    "distribution",
+)
+
+
+def _both(gated: Any, plain: Any, column: str) -> Iterator[tuple[str, Any]]:
+    """Newest timings of gated and of plain experts by format, the fastest kernel of each shape.
+
+    Engines choose among their kernels by shape, by autotuning or by flags.
+    """
+    import polars as pl  # noqa: PLC0415
+
+    found: dict[str, list[Any]] = defaultdict(list)
+    for frame in (gated, plain):
+        for name, rows in _parts(frame, column):
+            found[name].append(rows.select(*_EXPERT_SHAPE, "latency"))
+    for name, parts in sorted(found.items()):
+        best = pl.concat(parts).group_by(*_EXPERT_SHAPE).agg(pl.col("latency").min())
+        yield name, best.sort(*_EXPERT_SHAPE)
+
+
 def _right_experts(name: str, chip: Chip) -> bool:
     """Whether the table's kernel multiplies in the format in which chipwise does."""
     if name == "w4a8_mxfp4_mxfp8":
@@ -615,30 +684,34 @@ def _right_experts(name: str, chip: Chip) -> bool:
 
 
 def _experts(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
-    """Experts on ranks that share them by width; sharing by expert draws its own imbalance."""
+    """Experts by width and by expert; of the latter the even routings alone.
+
+    The drawn ones time the most loaded rank of a draw, which is no property of the kernel.
+    """
     for system, engine, frame in _tables(root, "moe", "moe"):
         chip = chips[SYSTEMS[system]]
-        whole = frame.filter(frame["moe_ep_size"] == 1)
-        for name, rows in _parts(whole, "moe_dtype"):
+        even = frame["distribution"] == "balanced"
+        whole = frame.filter((frame["moe_ep_size"] == 1) | (even & (frame["moe_ep_size"] <= 32)))
+        special = whole["kernel_source"].str.contains("min_latency")
+        if engine == "trtllm" and not special.any():
+            # TensorRT-LLM serves nvfp4 with a kernel of its own, which was not timed here.
+            whole = whole.filter(
+                (whole["moe_dtype"] != "nvfp4") | (chip.architecture != "Blackwell Ultra")
+            )
+        plain = whole["kernel_source"].str.contains("nongated")
+        for name, rows in _both(whole.filter(~plain), whole.filter(plain), "moe_dtype"):
             if not _right_experts(name, chip):
                 continue
             stored, key = PRODUCTS[name]
-            tokens, hidden, ffn, topk, count, tp, t = _columns(
-                rows,
-                "num_tokens",
-                "hidden_size",
-                "inter_size",
-                "topk",
-                "num_experts",
-                "moe_tp_size",
-                "latency",
+            tokens, hidden, ffn, topk, count, tp, ep, t = _columns(
+                rows, *_EXPERT_SHAPE[:-1], "latency"
             )
-            even = (rows["distribution"] == "balanced").to_numpy()
+            evenly = (rows["distribution"] == "balanced").to_numpy()
             drawn = count * (1.0 - (1.0 - topk / count) ** (tokens**ROUTING))
-            active = np.where(even, np.minimum(count, topk * tokens), drawn)
-            plain = np.isin(_pack(hidden, ffn), [_pack(*np.array(s, float)) for s in PLAIN])
-            weights = np.where(plain, 2.0, 3.0) * hidden * ffn
-            work = ops.experts(tokens, active, topk, weights, WEIGHT_WIDTH[stored], tp)  # type: ignore[arg-type]
+            active = np.where(evenly, np.minimum(count, topk * tokens), drawn)
+            ungated = np.isin(_pack(hidden, ffn), [_pack(*np.array(s, float)) for s in PLAIN])
+            weights = np.where(ungated, 2.0, 3.0) * hidden * ffn
+            work = ops.experts(tokens, active, topk, weights, WEIGHT_WIDTH[stored], tp * ep)  # type: ignore[arg-type]
             moved = ops.permute(tokens, topk, hidden, 1.0, 1.0)  # type: ignore[arg-type]
             yield _timings(
                 "experts",
@@ -650,7 +723,8 @@ def _experts(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
                 _even(tokens),
                 flop=work.flops / _peak(stored, chip),
                 byte=work.bytes / _rate(chip),
-                operand=moved.bytes / _rate(chip),
+                operand=moved.bytes / ep / _rate(chip),
+                whole=moved.bytes / _rate(chip),
                 tiles=active / (topk * tokens),
                 shard=ffn / tp,
             )
@@ -789,7 +863,7 @@ def _all_reduce(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
             continue
         rows = _newest(frame)
         rows = rows.filter(~rows["kernel_source"].str.contains("eager"))
-        rows = rows.filter((rows["num_gpus"] <= link.chips) | (chip.scaleup is None))
+        rows = rows.filter(rows["num_gpus"] <= 8)
         rows = rows.filter(rows["message_size"] <= 2**27)
         ranks, size, t = _columns(rows, "num_gpus", "message_size", "latency")
         if not len(t):
