@@ -42,6 +42,14 @@ def _bound(raw: dict[str, Any], key: str) -> float | None:
     return float(_value("number", key, raw[key])) if key in raw else None
 
 
+def _measures(found: str, wanted: str) -> None:
+    """Refuse a unit that does not measure what `wanted` does."""
+    kinds = units()
+    if kinds.get(found) != kinds[wanted]:
+        fitting = ", ".join(unit for unit, kind in kinds.items() if kind == kinds[wanted] and unit)
+        raise UnitError(f"the unit {found!r} does not measure it; {fitting} would")
+
+
 def _checked(file: str, kind: str, unit: str, raw: dict[str, Any]) -> Fact:
     if strange := sorted(set(raw) - set(_KEYS)):
         raise ValueError(f"unknown key {strange[0]!r}; known are {', '.join(_KEYS)}")
@@ -50,7 +58,7 @@ def _checked(file: str, kind: str, unit: str, raw: dict[str, Any]) -> Fact:
     if kind == "number":
         if "unit" not in raw:
             raise ValueError(f"the unit is missing, for example {unit!r}")
-        to_base(1.0, str(raw["unit"]), units()[unit])
+        _measures(str(raw["unit"]), unit)
         middle = float(value)
         if (middle if low is None else low) > middle or (middle if high is None else high) < middle:
             raise ValueError(f"low ≤ value ≤ high was expected, not {low}, {middle}, {high}")
@@ -63,7 +71,7 @@ def _checked(file: str, kind: str, unit: str, raw: dict[str, Any]) -> Fact:
     return Fact(
         value,
         raw.get("unit", ""),
-        str(raw["source"]),
+        str(raw.get("source") or file),
         provenance,
         on,
         low,

@@ -84,11 +84,11 @@ def _economics() -> tuple[Mapping[str, Fact], date]:
     facts = dict(rates)
     for name, entry in raw.items():
         if name not in facts:
-            facts[name] = _in_usd(name, entry, rates)
+            facts[name] = _converted(name, entry, rates)
     return facts, review
 
 
-def _in_usd(name: str, entry: dict[str, Any], rates: Mapping[str, Fact]) -> Fact:
+def _converted(name: str, entry: dict[str, Any], rates: Mapping[str, Fact]) -> Fact:
     """A fact whose money, if any, is in dollars of its day; the note keeps what was printed."""
     path, unit = DATA / "economics.toml", str(entry.get("unit", ""))
     currency, slash, per = unit.partition("/")
