@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chipwise import catalog, cost, perf, policy
+from chipwise import catalog, cost, perf, policy, serving
 from chipwise import plan as planning
 from chipwise.errors import BadInput, Infeasible
 from chipwise.perf import engines
@@ -30,6 +30,9 @@ from chipwise.types import (
     Plan,
     PlanRow,
     Side,
+    Simulation,
+    StepTable,
+    Trace,
     Verdict,
     Workload,
 )
@@ -39,10 +42,13 @@ __all__ = [
     "Ask",
     "chip",
     "deployment",
+    "engine",
     "estimate",
     "kv_format",
     "model",
     "plan",
+    "requests",
+    "simulate",
     "terms",
     "verdict",
     "workload",
@@ -194,12 +200,13 @@ def workload(
     if load is not None and load not in LOADS:
         raise BadInput(f"unknown load {load!r}; known are {', '.join(LOADS)}")
     preset = LOADS[load] if load else {}
-    isl = isl or preset.get("isl")
-    osl = osl or preset.get("osl")
+    isl = preset.get("isl") if isl is None else isl
+    osl = preset.get("osl") if osl is None else osl
     if isl is None or osl is None:
         raise BadInput(f"isl and osl are missing; give both, or a load of {', '.join(LOADS)}")
     _lengths(isl, osl)
-    ttft, tpot = ttft or preset.get("ttft"), tpot or preset.get("tpot")
+    ttft = preset.get("ttft") if ttft is None else ttft
+    tpot = preset.get("tpot") if tpot is None else tpot
     _positive(rate=rate, ttft=ttft, tpot=tpot)
     if not 0 < percentile < 100:
         raise BadInput(f"percentile is {percentile:g}; it must lie between 0 and 100")
@@ -226,11 +233,11 @@ def _divides(of: Model, side: Side) -> None:
         )
     if side.pp > of.depth:
         raise BadInput(f"pp {side.pp:g} is more than the {of.depth} layers of {of.id}")
-    domain = side.chip.scaleup.chips if side.chip.scaleup else (8 if side.chip.host else 1)
+    domain = perf.reach(side.chip)
     if side.tp * np.asarray(side.dp) > domain:
         raise BadInput(
-            f"tp × dp is {int(side.tp * np.asarray(side.dp))}; {side.chip.name} reaches "
-            f"{domain} chips at full rate"
+            f"tp × dp is {int(side.tp * np.asarray(side.dp))}; a layer can be divided over "
+            f"{domain} of {side.chip.name} at most"
         )
     experts = max((int(b.dims["experts"]) for b in of.layers if b.kind == "moe"), default=0)
     ranks = int(side.tp * np.asarray(side.dp))
@@ -432,3 +439,105 @@ def plan(
     unique = list({c.id: c for c in found}.values())
     known = terms(unique, ask)
     return planning.search(unique, of, load, known, choice=choice, mode=mode, map=map)
+
+
+def requests(
+    trace: str | None = None,
+    *,
+    rate: float | None = None,
+    clients: int | None = None,
+    isl: int | None = None,
+    osl: int | None = None,
+    count: int = 1000,
+    low: float = 1.0,
+    seed: int = 0,
+) -> Trace:
+    """What is sent to an engine: a trace, arrivals at random, or the prompts of a closed loop.
+
+    Parameters
+    ----------
+    trace : str
+        Id of a trace of the catalog, or a file.
+    rate : float
+        Of Poisson arrivals. [request/s]
+    clients : int
+        Of a closed loop; its arrivals are 0 and not used.
+    isl, osl : int
+        Lengths, where there is no trace; drawn evenly from `low` to 1 times these. [token]
+    count : int
+        Requests, where there is no trace.
+    seed : int
+        Of all draws.
+    """
+    if sum(given is not None for given in (trace, rate, clients)) != 1:
+        raise BadInput("give one of a trace, a rate and a concurrency")
+    if trace is not None:
+        return catalog.trace(trace)
+    if isl is None or osl is None:
+        raise BadInput("isl and osl are missing; give both, or a trace")
+    _lengths(isl, osl)
+    _whole(count=count)
+    drawn = [serving.arrivals.uniform(n, low, count, seed + k) for k, n in enumerate((isl, osl))]
+    if clients is not None:
+        return Trace(np.zeros(count), *drawn)
+    _positive(rate=rate)
+    return Trace(serving.arrivals.poisson(float(rate or 0.0), count, seed + 2), *drawn)
+
+
+def engine(
+    of: str | Model,
+    on: str | Chip,
+    length: float,
+    *,
+    calibration: str = "general",
+    size: int = 16,
+    **degrees: Any,
+) -> tuple[StepTable, int, engines.Defaults]:
+    """Seconds of an iteration of a model on a chip, blocks of its cache, flags of the engine.
+
+    Parameters
+    ----------
+    of, on : str, Model or Chip
+        What is served, and where.
+    length : float
+        Of a usual sequence, prompt and output together. [token]
+    calibration : str
+        By name.
+    size : int
+        Tokens of a block.
+    **degrees
+        tp, ep, weights, kv, backend, chunk as in `deployment`.
+    """
+    of, on = model(of), chip(on)
+    known = catalog.calibration(calibration)
+    usual = engines.defaults(str(degrees.get("backend", "vllm")), on)
+    made = deployment(of, on, batch=usual.max_seqs, **degrees)
+    single = replace(made, decode=replace(made.decode, batch=1.0))
+    blocks = perf.kv_blocks(of, single, single.decode, known, length, size)
+    if blocks < 1:
+        raise Infeasible(shortage(on, of, Workload(length, 1.0), known, Search()))
+    return perf.step_table(of, made, made.decode, known), blocks, usual
+
+
+def simulate(
+    sent: Trace, table: StepTable, *, blocks: int, clients: int | None = None, **flags: Any
+) -> Simulation:
+    """Requests through the scheduler of an engine.
+
+    Parameters
+    ----------
+    sent : Trace
+        The requests.
+    table : StepTable
+        Seconds of an iteration.
+    blocks : int
+        Usable blocks of KV cache.
+    clients : int, optional
+        Of a closed loop, in place of the arrivals.
+    **flags
+        As in serving.simulate.
+    """
+    arrival = sent.arrival if clients is None else None
+    return serving.simulate(
+        table, arrival, sent.isl, sent.osl, blocks=blocks, concurrency=clients, **flags
+    )

@@ -56,7 +56,7 @@ def fit_stack(loads: Sequence[Array], logs: Array, quantity: str) -> tuple[float
         left = (y - x @ coefficients) / noise
         weight = 1.0 / np.maximum(np.abs(left) / 1.345, 1.0) / noise**2
         normal = (x.T * weight) @ x + np.diag(scale**-2.0)
-        coefficients = np.linalg.solve(normal, (x.T * weight) @ y)
+        coefficients = np.asarray(np.linalg.solve(normal, (x.T * weight) @ y), np.float64)
     return tuple(float(b) for b in coefficients)
 
 

@@ -2,7 +2,7 @@
 
 from chipwise.perf.blocks import parameters
 from chipwise.perf.formats import legal
-from chipwise.perf.inference import Load, estimate, kv_transfer, step, step_table
+from chipwise.perf.inference import Load, estimate, kv_transfer, reach, step, step_table
 from chipwise.perf.memory import kv_blocks, kv_bytes, weight_bytes
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "kv_transfer",
     "legal",
     "parameters",
+    "reach",
     "step",
     "step_table",
     "weight_bytes",

@@ -39,7 +39,7 @@ from chipwise.types import (
     Workload,
 )
 
-__all__ = ["Load", "estimate", "kv_transfer", "step", "step_table"]
+__all__ = ["Load", "estimate", "kv_transfer", "reach", "step", "step_table"]
 
 # Tokens at which a step table is sampled: every engine step lies between, or in proportion beyond.
 _GRID = np.unique(np.round(np.geomspace(1, 32768, 46)))
@@ -181,13 +181,22 @@ def _local(
     yield Op("gemm", "bf16", half, head)
 
 
+# Chips of one server, which meet over PCIe where no faster link joins them.
+_SERVER = 8
+
+
+def reach(chip: Chip) -> int:
+    """Chips over which a layer may be divided: the scale-up domain's, or a server's. [chip]"""
+    return max(chip.scaleup.chips if chip.scaleup else 1, _SERVER if chip.host else 1)
+
+
 def _bandwidth(chip: Chip, ranks: Numeric, link: float) -> Numeric:
-    """Rate between `ranks` chips: the scale-up domain's, the host's within a node, or `link`."""
-    inner = chip.scaleup or chip.host
-    if inner is None:
-        return link
-    domain = inner.chips if chip.scaleup else 8
-    return np.where(np.asarray(ranks) > domain, link, inner.bandwidth)[()]
+    """Rate between `ranks` chips: the scale-up domain's, PCIe's within a server, or `link`."""
+    count = np.asarray(ranks)
+    beyond = np.where(count <= _SERVER, chip.host.bandwidth, link) if chip.host else link
+    if chip.scaleup is None:
+        return np.asarray(beyond)[()]
+    return np.where(count <= chip.scaleup.chips, chip.scaleup.bandwidth, beyond)[()]
 
 
 def _network(

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from chipwise import perf
 from chipwise.perf import engines
 from chipwise.types import Array, Chip, Deployment, Model, Side
 
@@ -50,12 +51,11 @@ def _divisors(model: Model) -> tuple[tuple[int, ...], int, int]:
 def degrees(chip: Chip, model: Model, search: Search) -> Iterator[tuple[int, int, int, int]]:
     """Every legal (tp, pp, ep, dp) of a replica of at most `search.chips` chips.
 
-    Tensor parallelism divides the heads and stays within the scale-up domain (a node of eight,
-    where chips meet over PCIe alone); pipelines cut layers; mixtures of experts with a latent
+    Tensor parallelism divides the heads and stays within the scale-up domain or a server; pipelines cut layers; mixtures of experts with a latent
     cache may run attention data-parallel; experts are sharded by width or by expert.
     """
     counts, experts, depth = _divisors(model)
-    domain = chip.scaleup.chips if chip.scaleup else (8 if chip.host else 1)
+    domain = perf.reach(chip)
     latent = any(b.kind in ("mla", "dsa", "csa") for b in model.layers)
     for tp, pp, dp in product(
         search.tp or _POWERS,

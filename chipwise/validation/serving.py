@@ -1,10 +1,10 @@
-"""Measured against predicted: a line for each row of a table, and what they show together."""
+"""Rows of serving tables → runs, and what is predicted of their mean ttft and tpot."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -18,17 +18,15 @@ from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH
 from chipwise.plan.replay import Run, replay
 from chipwise.types import Array, Calibration, Side
 
-__all__ = ["COLUMNS", "measured", "predict", "report", "run_of", "suspects"]
+__all__ = ["COLUMNS", "bounds_of", "line", "load_of", "measured", "run_of", "suspects", "truths"]
 
 Row = Mapping[str, str]
 Line = dict[str, Any]
 
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "serving": (
-        *("id", "pred_ttft_ms", "pred_ttft_low_ms", "pred_ttft_high_ms"),
-        *("pred_tpot_ms", "pred_tpot_low_ms", "pred_tpot_high_ms", "basis", "error"),
-    ),
-}
+COLUMNS = (
+    *("id", "pred_ttft_ms", "pred_ttft_low_ms", "pred_ttft_high_ms"),
+    *("pred_tpot_ms", "pred_tpot_low_ms", "pred_tpot_high_ms", "basis", "error"),
+)
 _MILLI = 1e3
 
 
@@ -87,11 +85,13 @@ def run_of(row: Row) -> Run:
     return Run(model, chip, row["backend"], weights, kv, protocol=flags, **load, **degrees)
 
 
-def _load(run: Run) -> Array:
+def load_of(run: Run) -> Array:
+    """The run's load as corrections see it."""
     return corrections.features(run.concurrency / run.dp, run.isl, run.osl, run.tp)
 
 
-def _serving(row: Row, calibration: Calibration) -> Line:
+def line(row: Row, calibration: Calibration) -> Line:
+    """What is predicted of one row, with intervals; measured columns are never read."""
     run = run_of(row)
     ttft, tpot = replay(run, calibration)
     if math.isnan(tpot):
@@ -100,50 +100,45 @@ def _serving(row: Row, calibration: Calibration) -> Line:
             f"{run.tp * run.dp * run.pp} {run.chip.name}"
         )
     by_ttft, by_tpot = corrections.correction(
-        calibration, run.model.family, run.chip, run.backend, run.weights, _load(run)
+        calibration, run.model.family, run.chip, run.backend, run.weights, load_of(run)
     )
     found = intervals.basis(calibration, run.model, run.chip, run.backend)
-    line: Line = {"basis": found, "error": ""}
+    made: Line = {"basis": found, "error": ""}
     for name, value in (("ttft", ttft * by_ttft), ("tpot", tpot * by_tpot)):
         width = intervals.half_width(calibration, found, name)
-        made = intervals.widen(value * _MILLI, width)
-        line |= {
-            f"pred_{name}_ms": made.value,
-            f"pred_{name}_low_ms": made.low,
-            f"pred_{name}_high_ms": made.high,
+        bounds = intervals.widen(value * _MILLI, width)
+        made |= {
+            f"pred_{name}_ms": bounds.value,
+            f"pred_{name}_low_ms": bounds.low,
+            f"pred_{name}_high_ms": bounds.high,
         }
-    return line
+    return made
 
 
-_PREDICTORS: dict[str, Callable[[Row, Calibration], Line]] = {"serving": _serving}
-
-
-def predict(kind: str, rows: Sequence[Row], calibration: Calibration) -> Iterable[Line]:
-    """A line for each row, in order; one that cannot be predicted says why in `error`.
-
-    Measured columns are never read.
-
-    Parameters
-    ----------
-    kind : str
-        As told by catalog.measured.table.
-    rows : sequence of mapping
-        Column → text.
-    calibration : Calibration
-        Fitted factors.
-    """
-    if kind not in _PREDICTORS:
-        raise BadInput(
-            f"no predictions for tables of kind {kind}; known are {', '.join(_PREDICTORS)}"
-        )
-    for number, row in enumerate(rows):
-        line: Line = dict.fromkeys(COLUMNS[kind], "")
-        line[COLUMNS[kind][0]] = row.get("id", "") if kind == "serving" else number
+def truths(row: Row) -> dict[str, float]:
+    """Mean ttft and tpot that a row measured, in its own milliseconds."""
+    found = {}
+    for name in ("ttft_ms", "tpot_ms"):
         try:
-            line |= _PREDICTORS[kind](row, calibration)
-        except ChipwiseError as error:
-            line["error"] = str(error)
-        yield line
+            found[name] = float(row.get(name, ""))
+        except ValueError:
+            continue
+    return found
+
+
+def bounds_of(line: Line, name: str) -> tuple[float | None, float, float]:
+    """A predicted quantity with its bounds, of a line of any table; None where it has none."""
+    value = line.get(f"pred_{name}", "")
+    if value == "":
+        return None, 0.0, 0.0
+    stem, _, unit = name.rpartition("_")
+    for low, high in (
+        (f"pred_{stem}_low_{unit}", f"pred_{stem}_high_{unit}"),
+        ("pred_low", "pred_high"),
+    ):
+        if low in line:
+            return float(value), float(line[low]), float(line[high])
+    return float(value), 0.0, math.inf
 
 
 def measured(rows: Sequence[Row]) -> list[Measured]:
@@ -187,70 +182,4 @@ def suspects(runs: Sequence[Measured]) -> dict[str, str]:
             ranks = m.run.tp * m.run.dp
             if any(o.run.tp * o.run.dp > ranks and o.tpot > 1.05 * m.tpot for o in group):
                 found.setdefault(m.id, "faster than the same on more chips: speculation unlabelled")
-    return found
-
-
-def report(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> dict[str, Any]:
-    """Errors in all and by basis, chip, model and engine, and how often the interval held.
-
-    Returns
-    -------
-    dict
-        rows, predicted, and for each quantity median_ape, mean_ape, p90_ape, bias, coverage.
-    """
-    groups: dict[str, dict[str, list[int]]] = {
-        name: defaultdict(list) for name in ("basis", "chip", "model", "backend")
-    }
-    for i, (row, line) in enumerate(zip(rows, lines, strict=True)):
-        if not line["error"]:
-            groups["basis"][line["basis"]].append(i)
-            for name in ("chip", "model", "backend"):
-                groups[name][row.get(name, "")].append(i)
-    every = [i for i, line in enumerate(lines) if not line["error"]]
-    return {
-        "rows": len(rows),
-        "predicted": len(every),
-        **_errors(kind, rows, lines, every),
-        **{
-            f"by_{name}": {
-                key: _errors(kind, rows, lines, found) for key, found in sorted(g.items())
-            }
-            for name, g in groups.items()
-        },
-        "errors": [{"row": i, "error": ln["error"]} for i, ln in enumerate(lines) if ln["error"]],
-    }
-
-
-_QUANTITIES: Mapping[str, tuple[str, ...]] = {"serving": ("tpot", "ttft")}
-
-
-def _errors(
-    kind: str, rows: Sequence[Row], lines: Sequence[Line], at: Sequence[int]
-) -> dict[str, Any]:
-    found: dict[str, Any] = {"count": len(at)}
-    for name in _QUANTITIES[kind]:
-        pairs = []
-        for i in at:
-            try:
-                truth = float(rows[i].get(f"{name}_ms", ""))
-            except ValueError:
-                continue
-            made = lines[i]
-            if truth > 0:
-                pairs.append(
-                    (
-                        made[f"pred_{name}_ms"] / truth,
-                        made[f"pred_{name}_low_ms"] <= truth <= made[f"pred_{name}_high_ms"],
-                    )
-                )
-        if pairs:
-            ratio = np.array([p[0] for p in pairs])
-            off = np.abs(ratio - 1.0)
-            found[name] = {
-                "median_ape": float(np.median(off)),
-                "mean_ape": float(off.mean()),
-                "p90_ape": float(np.quantile(off, 0.9)),
-                "bias": float(np.median(ratio)),
-                "coverage": float(np.mean([p[1] for p in pairs])),
-            }
     return found
