@@ -51,8 +51,9 @@ def _divisors(model: Model) -> tuple[tuple[int, ...], int, int]:
 def degrees(chip: Chip, model: Model, search: Search) -> Iterator[tuple[int, int, int, int]]:
     """Every legal (tp, pp, ep, dp) of a replica of at most `search.chips` chips.
 
-    Tensor parallelism divides the heads and stays within the scale-up domain or a server; pipelines cut layers; mixtures of experts with a latent
-    cache may run attention data-parallel; experts are sharded by width or by expert.
+    Tensor parallelism divides the heads and stays within the scale-up domain or a server;
+    pipelines cut layers; mixtures of experts with a latent cache may run attention
+    data-parallel; experts are sharded by width or by expert.
     """
     counts, experts, depth = _divisors(model)
     domain = perf.reach(chip)
