@@ -21,6 +21,7 @@ __all__ = [
     "Calibration",
     "Chip",
     "Deployment",
+    "Doubt",
     "Efficiency",
     "Engine",
     "Estimate",
@@ -36,12 +37,15 @@ __all__ = [
     "Price",
     "Prompts",
     "Protocol",
+    "Reading",
     "Rule",
+    "RuleCase",
     "RuleTrace",
     "Scale",
     "Side",
     "SideVerdict",
     "Simulation",
+    "StatusPeriod",
     "StepTable",
     "Trace",
     "Verdict",
@@ -439,12 +443,55 @@ class Protocol:
     steady: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RuleCase:
+    """An outcome of a rule that holds for some destinations, end users or items only.
+
+    Empty tuples and an empty `condition` mean all.
+    """
+
+    outcome: str
+    destinations: tuple[str, ...] = ()
+    end_users: tuple[str, ...] = ()
+    condition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Another value that somebody gives for a fact of some chips, and who.
+
+    `value` stands in the base unit of the fact `name`.
+    """
+
+    name: str
+    value: float | str
+    chips: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Whether a rule binds is in dispute from `since` on; rules with one `label` go together."""
+
+    label: str
+    since: date
+    because: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """An export or import rule as data.
 
     `condition` is an expression over a chip's facts; `outcome` one of the statuses of a Verdict;
-    `effect` what it does to them: ``control``, ``relax`` or ``note``.
+    `effect` what it does to them: ``control``, ``relax`` or ``note``. It is in force from `start`
+    until the day before `end`. Destinations are country codes, ``*`` for all.
+
+    `cases` come before `outcome`, the first that applies; `relaxes` names the rules whose outcome
+    a relaxation makes milder. `items` are ``us`` (subject to US rules) or ``any``; `origins` the
+    countries it must be exported from, if any. A rule that is not `counted` is left out of
+    verdicts unless its `confidence` is asked for. `review_by` is the day by which it must be
+    looked at again. `caught` and `spared` are chips on either side of the item condition.
+    `place` is the file that it was read from.
     """
 
     id: str
@@ -460,11 +507,30 @@ class Rule:
     confidence: str
     needs: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "law"
+    title: Mapping[str, str] = field(default_factory=dict)
+    items: str = "us"
+    origins: tuple[str, ...] = ()
+    end_users: tuple[str, ...] = ("private", "state", "military")
+    cases: tuple[RuleCase, ...] = ()
+    relaxes: tuple[str, ...] = ()
+    counted: bool = True
+    review_by: date | None = None
+    doubt: Doubt | None = None
+    readings: tuple[Reading, ...] = ()
+    caught: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
+    note: str = ""
+    urls: tuple[str, ...] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTrace:
-    """One rule as evaluated: whether it fires (None: unknown) and the arithmetic, line by line."""
+    """One rule as evaluated: whether it fires (None: unknown) and the arithmetic, line by line.
+
+    `outcome` is the status it gives, empty for a note; `rests_on` the facts that it read.
+    """
 
     id: str
     fires: bool | None
@@ -472,6 +538,9 @@ class RuleTrace:
     outcome: str
     needs: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    effect: str = "control"
+    confidence: str = "source"
+    rests_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +567,21 @@ class Verdict:
     unknown: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
     not_evaluated: tuple[str, ...] = ()
+    origin: str = ""
+    end_user: str = "private"
+    rests_on_unverified: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPeriod:
+    """A chip's status from `start` until the day before `end`, and the rules that decide it."""
+
+    start: date
+    end: date | None
+    status: str
+    export: str
+    imports: str
+    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
