@@ -1,0 +1,89 @@
+"""Every example in the documents and docstrings runs, and what they print of runs is fresh."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+SOURCES = sorted((ROOT / "chipwise").rglob("*.py"))
+DOCTESTS = [p for p in SOURCES if ">>> " in p.read_text(encoding="utf-8")]
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_code_of_a_page_runs(path: Path) -> None:
+    document = Sybil(parsers=[PythonCodeBlockParser()], path=str(path.parent)).parse(path)
+    for example in document.examples():
+        example.evaluate()
+
+
+@pytest.mark.parametrize("path", DOCTESTS, ids=_name)
+def test_the_examples_of_a_module_hold(path: Path) -> None:
+    module = importlib.import_module(_name(path))
+    # Examples show numbers, not the name of NumPy's type for them.
+    with np.printoptions(legacy="1.25"):
+        found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.failed == 0
+    # A doctest hidden behind a decorator would not be found: each prompt in the file is one tried.
+    prompts = len(re.findall(r"^\s*>>> ", path.read_text(encoding="utf-8"), re.MULTILINE))
+    assert found.attempted == prompts
+
+
+def test_pages_link_to_what_is_there() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", _prose(page))
+        if not (page.parent / target).exists()
+    ]
+    assert not broken
+
+
+def test_every_source_that_a_page_names_is_there() -> None:
+    """Paths in backticks, as `chipwise/perf/ops.py`, from the root or from the package."""
+    missing = [
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in PAGES
+        if page.name != "CHANGELOG.md"
+        for path in re.findall(r"`([\w/.-]+/[\w.-]+\.(?:py|toml|csv|json|md))`", _prose(page))
+        if not any((base / path).exists() for base in (ROOT, ROOT / "chipwise", page.parent))
+    ]
+    assert not missing
+
+
+def test_architecture_is_short() -> None:
+    assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.slow
+def test_what_pages_show_of_runs_is_fresh() -> None:
+    pages = [str(p) for p in PAGES if "[[[cog" in p.read_text(encoding="utf-8")]
+    assert pages, "no page shows a run"
+    done = subprocess.run(
+        [sys.executable, "-m", "cogapp", "--check", "-r", *pages],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
