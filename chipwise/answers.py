@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from chipwise import catalog
+from chipwise import catalog, serving
+from chipwise.perf import engines
 from chipwise.plan import describe
 from chipwise.types import (
     Chip,
@@ -31,6 +32,7 @@ from chipwise.types import (
     RuleTrace,
     Side,
     SideVerdict,
+    Simulation,
     Verdict,
     Workload,
 )
@@ -38,14 +40,21 @@ from chipwise.types import (
 __all__ = [
     "SCHEMA_VERSION",
     "chip",
+    "chip_entry",
     "deployment",
     "envelope",
     "estimate",
     "fact",
     "model",
+    "model_entry",
     "plan",
     "price",
+    "price_fields",
     "rule",
+    "rule_fields",
+    "simulation",
+    "source",
+    "source_fields",
     "verdict",
 ]
 
@@ -102,13 +111,16 @@ def deployment(of: Deployment | None) -> dict[str, Any] | None:
     """A deployment: its sides, formats, engine, token budget and link."""
     if of is None:
         return None
+    usual = engines.defaults(of.backend, of.decode.chip)
     return {
         "decode": _side(of.decode),
         "prefill": _side(of.prefill),
         "weights": of.weights,
         "kv": of.kv,
         "backend": of.backend,
+        "backend_version": usual.version,
         "chunk": int(_number(of.chunk)),
+        "max_seqs": usual.max_seqs,
         "link_bytes_per_s": of.link,
         "text": describe(of),
     }
@@ -168,13 +180,27 @@ def _row(of: PlanRow, load: Workload) -> dict[str, Any]:
     }
 
 
-def estimate(of: PlanRow, network: Model, load: Workload, calibration: str) -> dict[str, Any]:
-    """JSON of `estimate`."""
+def estimate(
+    of: PlanRow,
+    network: Model,
+    load: Workload,
+    calibration: str,
+    *,
+    loop: str,
+    to: str,
+    on: date,
+    route: str,
+) -> dict[str, Any]:
+    """JSON of `estimate`; `loop` is ``static`` (one batch) or ``closed`` (clients)."""
     return {
         **envelope(calibration),
         "chip": of.chip.id,
         "model": network.id,
         "workload": workload(load),
+        "loop": loop,
+        "to": to,
+        "on": on.isoformat(),
+        "route": route,
         "deployment": deployment(of.deployment),
         **_row(of, load),
         "status": of.verdict.status if of.verdict else None,
@@ -247,6 +273,25 @@ def fact(of: Fact) -> dict[str, Any]:
     }
 
 
+def chip_entry(of: Chip) -> dict[str, Any]:
+    """A chip in the list of all; memory as its maker prints it."""
+    printed = of.facts.get("memory")
+    return {
+        "id": of.id,
+        "name": of.name,
+        "vendor": of.vendor,
+        "country": of.country,
+        "released": of.released or None,
+        "status": of.status,
+        "memory_gb": _number(printed.value) if printed else None,
+        "memory_bytes": of.memory,
+        "memory_bandwidth_bytes_per_s": of.memory_bandwidth,
+        "bf16_flop_per_s": of.flops.get("bf16", of.flops.get("fp16")),
+        "fp8_flop_per_s": of.flops.get("fp8"),
+        "power_w": of.power,
+    }
+
+
 def chip(of: Chip) -> dict[str, Any]:
     """A chip with every value, its unit, source and date."""
     return {
@@ -254,6 +299,19 @@ def chip(of: Chip) -> dict[str, Any]:
         "name": of.name,
         "vendor": of.vendor,
         "fields": {name: fact(value) for name, value in of.facts.items()},
+    }
+
+
+def model_entry(of: Model, parameters: float) -> dict[str, Any]:
+    """A model in the list of all."""
+    return {
+        "id": of.id,
+        "family": of.family,
+        "weights": of.weights,
+        "parameters": parameters,
+        "parameters_published": of.published,
+        "layers": of.depth,
+        "context": of.context,
     }
 
 
@@ -286,6 +344,35 @@ def price(of: Price) -> dict[str, Any]:
     }
 
 
+def price_fields(of: Price) -> dict[str, Any]:
+    """A price as one field, as those of chips are."""
+    kept = price(of)
+    unit = "USD/chip" if of.kind == "purchase" else "USD/h"
+    told = {
+        **{k: kept[k] for k in ("source", "on", "verified")},
+        "provenance": "source" if of.verified else "unverified",
+    }
+    usd = {"value": of.usd.mid, "unit": unit, **told, "low": of.usd.low, "high": of.usd.high}
+    plain = {k: {"value": kept[k], "unit": "", **told} for k in ("chip", "kind", "region", "count")}
+    return {"id": kept["id"], "fields": {"usd": usd, **plain}}
+
+
+def source(key: str, of: Mapping[str, Any]) -> dict[str, Any]:
+    """What a source's key stands for."""
+    return {"id": key, **{k: _day(v) for k, v in of.items()}}
+
+
+def source_fields(key: str, of: Mapping[str, Any]) -> dict[str, Any]:
+    """A source, value by value."""
+    on = _day(of.get("retrieved"))
+    plain = {"unit": "", "source": key, "on": on, "verified": True}
+    return {"id": key, "fields": {k: {"value": _day(v), **plain} for k, v in of.items()}}
+
+
+def _day(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def rule(of: Rule) -> dict[str, Any]:
     """A rule as data."""
     return {
@@ -301,6 +388,51 @@ def rule(of: Rule) -> dict[str, Any]:
         "effect": of.effect,
         "confidence": of.confidence,
         "needs": list(of.needs),
+    }
+
+
+def rule_fields(of: Rule) -> dict[str, Any]:
+    """A rule, value by value, each by the rule's own citation."""
+    plain = {
+        "unit": "",
+        "source": of.citation,
+        "on": of.start.isoformat(),
+        "verified": of.confidence == "source",
+    }
+    values = {**{k: v for k, v in rule(of).items() if k != "id"}, **of.extra}
+    return {"id": of.id, "fields": {k: {"value": _day(v), **plain} for k, v in values.items()}}
+
+
+def simulation(
+    of: Simulation,
+    calibration: str,
+    *,
+    clients: int | None,
+    ttft: float | None,
+    tpot: float | None,
+    elapsed: float,
+) -> dict[str, Any]:
+    """JSON of `simulate`.
+
+    Goodput counts the requests that keep `ttft` and `tpot` [s]; `clients` of a closed loop, whose
+    rate is that of its steady part; `elapsed` of the simulation alone. [s]
+    """
+    found = serving.metrics.summary(of)
+    good, share = serving.metrics.goodput(of, ttft, tpot)
+    start, end = serving.metrics.steady(of, clients) if clients else (None, None)
+    rate = serving.metrics.output_tokens_per_second(of, start, end)
+    return {
+        **envelope(calibration),
+        "requests": len(of.isl),
+        "iterations": int(of.iterations),
+        "preemptions": int(of.preemptions),
+        **{f"{name}_s": dict(times) for name, times in found.items()},
+        "goodput": good,
+        "goodput_share": share,
+        "output_tokens_per_s": rate,
+        "total_tokens_per_s": rate * float(1.0 + of.isl.sum() / of.osl.sum()),
+        "span_s": float(of.finish.max() - of.arrival.min()),
+        "elapsed_s": elapsed,
     }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from chipwise import catalog, cost, perf, policy, serving
 from chipwise import plan as planning
+from chipwise.catalog import traces
 from chipwise.errors import BadInput, Infeasible
 from chipwise.perf import engines
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format, role_format
@@ -472,16 +473,17 @@ def requests(
     if sum(given is not None for given in (trace, rate, clients)) != 1:
         raise BadInput("give one of a trace, a rate and a concurrency")
     if trace is not None:
-        return catalog.trace(trace)
+        return traces.trace(trace)
     if isl is None or osl is None:
         raise BadInput("isl and osl are missing; give both, or a trace")
     _lengths(isl, osl)
     _whole(count=count)
-    drawn = [serving.arrivals.uniform(n, low, count, seed + k) for k, n in enumerate((isl, osl))]
-    if clients is not None:
-        return Trace(np.zeros(count), *drawn)
+    prompts = serving.arrivals.uniform(isl, low, count, seed)
+    outputs = serving.arrivals.uniform(osl, low, count, seed + 1)
+    if rate is None:
+        return Trace(np.zeros(count), prompts, outputs)
     _positive(rate=rate)
-    return Trace(serving.arrivals.poisson(float(rate or 0.0), count, seed + 2), *drawn)
+    return Trace(serving.arrivals.poisson(rate, count, seed + 2), prompts, outputs)
 
 
 def engine(

@@ -1,0 +1,246 @@
+"""Answers → standard output and files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chipwise.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from chipwise.tables import Cell, Sheet
+
+__all__ = ["as_csv", "as_json", "check_path", "progress", "reply", "write"]
+
+# Text of a table may be broken at so many columns, where room is scarce.
+_PHRASE = 18
+_GAP = 2
+_PIPED = (100, 50)
+
+
+def reply(
+    form: str,
+    lang: str,
+    answer: Any,
+    table: Callable[..., Sequence[Any]],
+    rows: Callable[[Any], Iterable[Mapping[str, Any]]],
+) -> None:
+    """Print an answer in the form asked for, and nothing else.
+
+    Parameters
+    ----------
+    form, lang : str
+        ``table``, ``json`` or ``csv``; ``en`` or ``zh``.
+    answer : dict or list
+        Of `chipwise.answers`.
+    table : callable
+        Makes sheets and lines of the answer, for a language.
+    rows : callable
+        Makes flat rows of the answer, for CSV.
+    """
+    if form == "json":
+        click.echo(as_json(answer))
+    elif form == "csv":
+        click.echo(as_csv(rows(answer)), nl=False)
+    else:
+        _draw(table(answer, lang))
+
+
+def as_json(answer: Any) -> str:
+    """An answer as one JSON document."""
+    return json.dumps(answer, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV, with every column that any of them has; unknown is empty."""
+    found = list(rows)
+    names = list(dict.fromkeys(name for row in found for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue()
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    width = shutil.get_terminal_size(_PIPED).columns
+    return Console(stderr=stderr, width=width, highlight=False, emoji=False, markup=False)
+
+
+def _draw(document: Sequence[Any]) -> None:
+    console, drawn = _console(), ""
+    for part in document:
+        if isinstance(part, str):
+            if drawn == "table":
+                console.print()
+            console.print(part)
+            drawn = "line"
+            continue
+        for sheet, wide in _fitted(part, console.width):
+            if drawn:
+                console.print()
+            console.print(_table(sheet, wide=wide))
+            drawn = "table"
+
+
+def _fitted(sheet: Sheet, width: int) -> Iterator[tuple[Sheet, bool]]:
+    """A table that fits: bounds beside values, beneath them, or some columns below the others."""
+    for wide in (True, False):
+        needed = [_needed(sheet, at, wide=wide) for at in range(len(sheet.headings))]
+        if sum(needed) + _GAP * (len(needed) - 1) <= width or (not sheet.keys and not wide):
+            yield sheet, wide
+            return
+    room = width - sum(needed[: sheet.keys]) - _GAP * sheet.keys
+    for at, columns in enumerate(_groups(needed, sheet.keys, room)):
+        taken = [*range(sheet.keys), *columns]
+        right = frozenset(k for k, column in enumerate(taken) if column in sheet.numbers)
+        yield (
+            replace(
+                sheet,
+                title="" if at else sheet.title,
+                headings=tuple(sheet.headings[k] for k in taken),
+                rows=tuple(tuple(row[k] for k in taken) for row in sheet.rows),
+                numbers=right,
+            ),
+            False,
+        )
+
+
+def _groups(needed: Sequence[int], keys: int, room: int) -> list[list[int]]:
+    """Columns after the keys, as many together as there is room for."""
+    groups: list[list[int]] = [[]]
+    left = room
+    for at in range(keys, len(needed)):
+        if groups[-1] and needed[at] > left:
+            groups.append([])
+            left = room
+        groups[-1].append(at)
+        left -= needed[at] + _GAP
+    return groups
+
+
+def _needed(sheet: Sheet, at: int, *, wide: bool) -> int:
+    """Columns of a terminal that a column takes; plain text may be broken between words."""
+    from rich.cells import cell_len
+
+    cells = [_spelt(row[at], wide=wide) for row in sheet.rows]
+    if at in sheet.numbers or at < sheet.keys:
+        cells.append(sheet.headings[at] if wide else "")
+    pieces = [line for text in cells for line in text.splitlines()]
+    if at not in sheet.numbers and at >= sheet.keys:
+        pieces = [word for line in pieces for word in _broken(line, wide=wide)]
+    heading = max(map(cell_len, sheet.headings[at].split()))
+    return max([heading, *map(cell_len, pieces)])
+
+
+def _broken(line: str, *, wide: bool) -> list[str]:
+    """A line of plain text as it may be broken: at `_PHRASE` columns, where room is scarce."""
+    from textwrap import wrap
+
+    return [line] if wide else wrap(line, _PHRASE)
+
+
+def _spelt(cell: Cell, *, wide: bool) -> str:
+    if not cell.beside:
+        return cell.text
+    return f"{cell.text} ({cell.beside})" if wide else f"{cell.text}\n{cell.beside}"
+
+
+def _table(sheet: Sheet, *, wide: bool) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(sheet.title, style="bold") if sheet.title else None,
+        box=SIMPLE_HEAD,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
+    for at, heading in enumerate(sheet.headings):
+        side: Any = "right" if at in sheet.numbers else "left"
+        least = _needed(sheet, at, wide=wide) if at in sheet.numbers or at < sheet.keys else None
+        table.add_column(Text(heading), justify=side, overflow="fold", min_width=least)
+    for row in sheet.rows:
+        table.add_row(*(Text(_spelt(cell, wide=wide)) for cell in row))
+    return table
+
+
+def check_path(path: Path | None) -> None:
+    """Refuse, before the work, a file that could not be written after it."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; name a file to write")
+    above = next(p for p in (*path.absolute().parents,) if p.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"{path}: cannot be written: {above} is no folder that one may write to")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be written; what stood there before still stands.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            part.chmod(0o666 & ~_mask())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _mask() -> int:
+    """The permissions that new files lack."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` for work that takes more than a second; on a terminal it shows how far it is."""
+    if not sys.stderr.isatty():
+        yield map
+        return
+    from rich.progress import Progress
+
+    with Progress(console=_console(stderr=True), transient=True) as shown:
+        task = shown.add_task(label, total=None)
+
+        def run(function: Callable[..., Any], items: Iterable[Any]) -> Iterator[Any]:
+            found = list(items)
+            shown.update(task, total=len(found))
+            for item in found:
+                yield function(item)
+                shown.advance(task)
+
+        yield run
