@@ -175,7 +175,7 @@ def per_token(hourly: Money | None, rate: Numeric) -> Money | None:
 
     Examples
     --------
-    >>> per_token(Money(3.6, 7.2, 36.0), 1000.0).mid
+    >>> float(per_token(Money(3.6, 7.2, 36.0), 1000.0).mid)
     2e-06
     """
     if hourly is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def sources() -> Mapping[str, Mapping[str, Any]]:
     return read_toml(DATA / "sources.toml")
 
 
+# Read once; a user's own files are read each time, since they may have changed.
+_chip = lru_cache(maxsize=None)(lambda chip_id: read_chip(chip_path(chip_id)))
+_model = lru_cache(maxsize=None)(lambda model_id: read_model(model_path(model_id)))
+
+
 def chip(name: str) -> Chip:
     """A chip by id, id without vendor, alias or short name; or of a user's own TOML file.
 
@@ -79,7 +85,7 @@ def chip(name: str) -> Chip:
     if name.endswith(".toml"):
         return read_chip(Path(name))
     found = exact("chips", name) or begins("chips", name)
-    return read_chip(chip_path(only("chips", name, found)))
+    return _chip(only("chips", name, found))
 
 
 def _variants(name: str) -> Iterator[tuple[str, str | None]]:
@@ -101,9 +107,9 @@ def _named(name: str) -> Model:
     """A model of the catalog by any of its names, tuned and quantised variants included."""
     for form, weights in _variants(name):
         if found := exact("models", form):
-            base = read_model(model_path(only("models", name, found)))
+            base = _model(only("models", name, found))
             return replace(base, weights=weights) if weights else base
-    return read_model(model_path(only("models", name, begins("models", name))))
+    return _model(only("models", name, begins("models", name)))
 
 
 def model(name: str) -> Model:

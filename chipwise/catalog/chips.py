@@ -180,7 +180,6 @@ def to_chip(path: Path, content: Mapping[str, Any]) -> Chip:
     )
 
 
-@lru_cache(maxsize=256)
 def read_chip(path: Path) -> Chip:
-    """The chip of a TOML file."""
+    """The chip of a TOML file, read anew."""
     return to_chip(path, read_toml(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +106,8 @@ def _model(path: Path, content: Mapping[str, Any], form: Shape, facts: Mapping[s
     )
 
 
-@lru_cache(maxsize=256)
 def read_model(path: Path) -> Model:
-    """The model of a TOML file of the catalog."""
+    """The model of a TOML file of the catalog, read anew."""
     content = read_toml(path)
     if strange := sorted(set(content) - _KEYS):
         raise BadFact(
