@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["ENTRY", "heap", "pop", "push"]
+__all__ = ["ENTRY", "heap", "heap_of", "pop", "push"]
 
 ENTRY = np.dtype([("rank", np.float64), ("order", np.float64), ("id", np.int64)])
 
@@ -18,6 +18,15 @@ ENTRY = np.dtype([("rank", np.float64), ("order", np.float64), ("id", np.int64)]
 def heap(capacity: int) -> Any:
     """Heap without an entry."""
     return np.zeros(capacity + 1, ENTRY)
+
+
+def heap_of(ranks: Any, capacity: int) -> Any:
+    """Heap of entries by rank, their ids the places."""
+    h = heap(capacity)
+    order = np.argsort(ranks, kind="stable")  # what is sorted is a heap
+    h[0]["id"] = len(ranks)
+    h["rank"][1 : len(ranks) + 1], h["id"][1 : len(ranks) + 1] = ranks[order], order
+    return h
 
 
 @njit(cache=True)

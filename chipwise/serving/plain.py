@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from chipwise.serving.clock import GAP_BINS, Clock, clipped_pairs, gap_bin, step_seconds
-from chipwise.serving.heap import heap, pop, push
+from chipwise.serving.heap import heap, heap_of, pop, push
 from chipwise.serving.pool import (
     commit,
     evictable,
@@ -77,7 +77,6 @@ COUNTS = np.dtype(
         ("arrived", np.int64),
         ("preemptions", np.int64),
         ("victims", np.int64),  # of the iteration being scheduled
-        ("gaps", np.float64),  # sum of the times between tokens
     ]
 )
 
@@ -99,6 +98,7 @@ class Flags(NamedTuple):
     depth: int
     by_priority: bool
     caching: bool
+    reuse_last: bool
     draft: int
     acceptance: float
     seed: int
@@ -135,11 +135,6 @@ def open_room(f: Flags, who: Any, nodes: int) -> Room:
     issued = n if f.clients == 0 else min(f.clients, n)
     counts = np.zeros(1, COUNTS)
     counts["free"], counts["issued"] = f.blocks, issued
-    coming = heap(n)
-    seen = who["arrival"][:issued] + who["half"][:issued]
-    order = np.argsort(seen, kind="stable")  # what is sorted is a heap
-    coming[0]["id"] = issued
-    coming["rank"][1 : issued + 1], coming["id"][1 : issued + 1] = seen[order], order
     tables = 0
     if f.caching:
         most = -(-(who["isl"] + who["osl"] + 2 * f.draft) // f.block_size)
@@ -150,7 +145,7 @@ def open_room(f: Flags, who: Any, nodes: int) -> Room:
         running=np.zeros(f.max_seqs, np.int64),
         victims=np.zeros(f.max_seqs, np.int64),
         waiting=heap(n),
-        coming=coming,
+        coming=heap_of(who["arrival"][:issued] + who["half"][:issued], n),
         block=pool(f.blocks if f.caching else 0),
         known=known_blocks(nodes),
         table=np.zeros(tables, np.int32),
@@ -178,24 +173,29 @@ def blocks_of(f: Flags, r: Any, todo: int) -> int:
 
 
 @njit(cache=True)
-def give(f: Flags, r: Any, c: Any, pools: Any, todo: int) -> None:
-    """Schedule `todo` tokens of a request, with the blocks that they need."""
+def give(f: Flags, r: Any, c: Any, todo: int) -> int:
+    """Schedule `todo` tokens of a request; the blocks that they need."""
     need = blocks_of(f, r, todo) - r.held
-    if f.caching:
-        block, known, nodes, table = pools
-        take(block, known, table, r, need)
-        full = min(r.computed + todo, r.isl + r.produced) // f.block_size
-        commit(block, known, nodes, table, r, full)
     c.free -= need
-    r.held += need
     r.given = todo
+    return int(need)
 
 
 @njit(cache=True)
-def give_back(f: Flags, r: Any, c: Any, pools: Any) -> None:
+def name_blocks(
+    f: Flags, r: Any, need: int, block: Any, known: Any, nodes: Any, table: Any
+) -> None:
+    """Take `need` blocks from the pool, and make known which are full of tokens that are known."""
+    take(block, known, table, r, need)
+    full = min(r.computed + r.given, r.isl + r.produced) // f.block_size
+    commit(block, known, nodes, table, r, full)
+
+
+@njit(cache=True)
+def give_back(f: Flags, r: Any, c: Any, block: Any, table: Any) -> None:
     """Free all blocks of a request."""
     if f.caching:
-        c.free += release(pools[0], pools[3], r)
+        c.free += release(block, table, r, f.reuse_last)
     else:
         c.free += r.held
     r.held = 0
@@ -248,7 +248,17 @@ def wanted(f: Flags, r: Any, limit: int, budget: int) -> int:
 
 @njit(cache=True)
 def schedule_running(
-    f: Flags, who: Any, c: Any, running: Any, waiting: Any, victims: Any, pools: Any, limit: int
+    f: Flags,
+    who: Any,
+    c: Any,
+    running: Any,
+    waiting: Any,
+    victims: Any,
+    block: Any,
+    known: Any,
+    nodes: Any,
+    table: Any,
+    limit: int,
 ) -> int:
     """Give the running requests their tokens, in order; the budget that is left."""
     budget, place = f.max_tokens, 0
@@ -268,10 +278,13 @@ def schedule_running(
                 place -= 1
             victims[c.victims] = gone
             c.victims += 1
-            give_back(f, who[gone], c, pools)
+            give_back(f, who[gone], c, block, table)
             preempt(f, who, c, running, waiting, at)
         if gone != i:
-            give(f, r, c, pools, todo)
+            need = give(f, r, c, todo)
+            if f.caching:
+                name_blocks(f, r, need, block, known, nodes, table)
+            r.held += need
             budget -= todo
             place += 1
         elif not f.by_priority:
@@ -286,7 +299,10 @@ def schedule_waiting(
     c: Any,
     running: Any,
     waiting: Any,
-    pools: Any,
+    block: Any,
+    known: Any,
+    nodes: Any,
+    table: Any,
     limit: int,
     budget: int,
     now: float,
@@ -301,7 +317,6 @@ def schedule_waiting(
         total = r.isl + r.produced
         hit, taken = 0, 0
         if f.caching:  # a full hit still computes the last block, for its logits
-            block, known, nodes, table = pools
             hit = hits(known, nodes, r, (total - 1) // f.block_size)
             taken = evictable(block, known, nodes, r, hit)
         r.computed = hit * f.block_size
@@ -319,11 +334,13 @@ def schedule_waiting(
         c.waiting -= 1
         running[c.running] = i
         c.running += 1
+        r.held = hit
+        c.free -= taken
+        need = give(f, r, c, todo)
         if f.caching:
             touch(block, known, nodes, table, r, hit)
-            c.free -= taken
-            r.held = hit
-        give(f, r, c, pools, todo)
+            name_blocks(f, r, need, block, known, nodes, table)
+        r.held += need
         budget -= todo
         if np.isnan(r.scheduled):
             r.scheduled = now
@@ -366,34 +383,50 @@ def launch(
 
 
 @njit(cache=True)
-def emit(f: Flags, r: Any, c: Any, gaps: Any, now: float) -> None:
-    """Give a request the token that an iteration made, and the drafts that it confirmed."""
+def confirm(f: Flags, r: Any) -> int:
+    """Tokens that an iteration made of a request: one, and the drafts that it confirmed."""
     tokens = 1
     while tokens <= r.drafts and np.random.random() < f.acceptance:  # noqa: NPY002
         tokens += 1
     r.computed -= max(r.drafts + 1 - tokens, 0)
     r.drafts = 0
     r.ahead = max(r.ahead - 1, 0)
-    for _ in range(min(tokens, r.osl - r.produced)):
-        r.produced += 1
-        if r.produced == 1:
-            r.first = now + r.half
-        else:
-            gaps[gap_bin(now - r.last)] += 1
-            c.gaps += now - r.last
-        r.last = now
+    return int(min(tokens, r.osl - r.produced))
 
 
 @njit(cache=True)
-def leave(r: Any, who: Any, c: Any, coming: Any, now: float) -> None:
-    """End a request, whose blocks are free; in a closed loop its client issues the next."""
-    r.finish = now + r.half
-    c.done += 1
-    if c.issued < len(who):
-        new = who[c.issued]
-        new.arrival = r.finish
-        push(coming, r.finish + new.half, 0.0, c.issued)
-        c.issued += 1
+def put_out(
+    f: Flags,
+    who: Any,
+    c: Any,
+    coming: Any,
+    block: Any,
+    table: Any,
+    gaps: Any,
+    sampled: Any,
+    samples: int,
+    now: float,
+) -> None:
+    """Give every request that an iteration sampled its tokens; who has all of them leaves."""
+    for k in range(samples):
+        r = who[sampled[k]]
+        for _ in range(confirm(f, r)):
+            r.produced += 1
+            if r.produced == 1:
+                r.first = now + r.half
+            else:
+                gaps[gap_bin(now - r.last)] += 1
+            r.last = now
+        if r.produced == r.osl:
+            c.waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
+            give_back(f, r, c, block, table)
+            r.finish = now + r.half
+            c.done += 1
+            if c.issued < len(who):  # in a closed loop its client issues the next
+                new = who[c.issued]
+                new.arrival = r.finish
+                push(coming, r.finish + new.half, 0.0, c.issued)
+                c.issued += 1
 
 
 @njit(cache=True)
@@ -425,7 +458,7 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
         room.coming,
         room.gaps,
     )
-    pools = (room.block, room.known, nodes, room.table)
+    block, known, table, victims = room.block, room.known, room.table, room.victims
     now, end = 0.0, 0.0
     sampled = np.zeros((f.depth, f.max_seqs), np.int64)  # who gets a token, by iteration
     samples, ends = np.zeros(f.depth, np.int64), np.zeros(f.depth)
@@ -436,9 +469,13 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
         if in_flight < f.depth:
             c.victims = 0
             limit = f.long_prefill if c.running + c.waiting > 1 else 0
-            budget = schedule_running(f, who, c, running, waiting, room.victims, pools, limit)
+            budget = schedule_running(
+                f, who, c, running, waiting, victims, block, known, nodes, table, limit
+            )
             if c.victims == 0:
-                budget = schedule_waiting(f, who, c, running, waiting, pools, limit, budget, now)
+                budget = schedule_waiting(
+                    f, who, c, running, waiting, block, known, nodes, table, limit, budget, now
+                )
             if budget < f.max_tokens:
                 slot = (oldest + in_flight) % f.depth
                 start = max(now, end)
@@ -454,7 +491,7 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
                     log[iterations, 2], log[iterations, 3] = c.running, c.waiting
                     log[iterations, 4], log[iterations, 5] = batch, prefill
                     log[iterations, 6], log[iterations, 7] = decode, c.free
-                    gone.extend([(iterations, i) for i in room.victims[: c.victims]])
+                    gone.extend([(iterations, i) for i in victims[: c.victims]])
                 in_flight += 1
                 iterations += 1
                 continue
@@ -462,13 +499,7 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
             now = max(now, coming[1].rank)
             continue
         now = ends[oldest]
-        for k in range(samples[oldest]):
-            r = who[sampled[oldest, k]]
-            emit(f, r, c, gaps, now)
-            if r.produced == r.osl:
-                c.waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
-                give_back(f, r, c, pools)
-                leave(r, who, c, coming, now)
+        put_out(f, who, c, coming, block, table, gaps, sampled[oldest], samples[oldest], now)
         close_up(who, c, running)
         oldest = (oldest + 1) % f.depth
         in_flight -= 1

@@ -133,14 +133,18 @@ def commit(block: Any, known: Any, nodes: Any, table: Any, r: Any, full: int) ->
 
 
 @njit(cache=True)
-def release(block: Any, table: Any, r: Any) -> int:
-    """Take all its blocks from a request, the last first; how many are free now."""
+def release(block: Any, table: Any, r: Any, reuse_last: bool) -> int:  # noqa: FBT001
+    """Take all its blocks from a request, the last first; how many are free now.
+
+    With `reuse_last`, those that are not known go to the front of the queue.
+    """
     end, free = len(block) - 1, 0
     for j in range(r.held - 1, -1, -1):
         k = table[r.table + j]
         block[k].users -= 1
         if block[k].users == 0:
-            link(block, k, end if block[k].node < 0 else block[end].ahead)
+            first = reuse_last and block[k].node < 0
+            link(block, k, end if first else block[end].ahead)
             free += 1
     r.known = 0
     return free

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,38 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 SCHEDULERS = ("vllm",)
+LOOPS = ("auto", "plain")
+
+# Longest prompt or output that is taken for one. [token]
+_LONGEST = 2**40
+# Longest output that the aggregate loop's calendar has room for. [token]
+_LONGEST_DAYS = 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """Requests and flags that have passed the door; names as in `simulate`."""
+
+    table: StepTable
+    times: Array
+    isl: NDArray[np.int64]
+    osl: NDArray[np.int64]
+    clients: int
+    blocks: int
+    block_size: int
+    max_seqs: int
+    max_tokens: int
+    asynchronous: bool
+    long_prefill: int
+    reserve: bool
+    watermark: int
+    rank: Array | None
+    prompts: Prompts | None
+    reuse_last: bool
+    draft: int
+    acceptance: float
+    seed: int
+    record: bool
 
 
 def simulate(
@@ -36,10 +69,12 @@ def simulate(
     priority: ArrayLike | None = None,
     prefix_caching: bool = False,
     prompts: Prompts | None = None,
+    reuse_last: bool = True,
     draft: int = 0,
     acceptance: float = 0.0,
     seed: int = 0,
     record_steps: bool = False,
+    loop: str = "auto",
 ) -> Simulation:
     """What an engine's scheduler does with requests, iteration by iteration.
 
@@ -80,6 +115,8 @@ def simulate(
         Keep the KV of full blocks, and use it again where a prompt begins with the same tokens.
     prompts : Prompts, optional
         Which tokens the prompts share; without it, none.
+    reuse_last : bool
+        Use the blocks that were never full again first; before vLLM did so, they queued.
     draft : int
         Tokens proposed for each decode by speculation. [token]
     acceptance : float
@@ -88,6 +125,9 @@ def simulate(
         Of the draws of acceptance.
     record_steps : bool
         Keep a row for each iteration in `Simulation.steps`.
+    loop : str
+        ``plain`` walks the running list in each iteration; ``auto`` keeps it as an aggregate
+        where that gives the same answer, to the last bit.
 
     Returns
     -------
@@ -105,71 +145,168 @@ def simulate(
     """
     if scheduler not in SCHEDULERS:
         raise UnknownName("scheduler", scheduler, SCHEDULERS)
+    if loop not in LOOPS:
+        raise UnknownName("loop", loop, LOOPS)
     isl, osl = _lengths(isl, "isl"), _lengths(osl, "osl")
     if len(isl) != len(osl):
         raise BadInput(f"{len(isl)} prompts but {len(osl)} outputs; give one of each per request")
-    _check_limits(blocks=blocks, block_size=block_size, max_seqs=max_seqs, max_tokens=max_tokens)
-    _check_fit(isl, osl + 2 * draft, blocks, block_size)
-    times, clients = _arrivals(arrival, concurrency, len(isl))
-    if not 0.0 <= watermark < 1.0:
-        raise BadInput(f"watermark is {watermark}; it must be a share from 0 to below 1")
-    _check_at_least_zero(long_prefill=long_prefill, draft=draft)
-    if not 0.0 <= acceptance <= 1.0:
-        raise BadInput(f"acceptance is {acceptance}; it must be a probability from 0 to 1")
+    _check_counts(1, blocks=blocks, block_size=block_size, max_seqs=max_seqs, max_tokens=max_tokens)
+    _check_counts(0, long_prefill=long_prefill, draft=draft)
+    _check_shares(watermark=watermark, acceptance=acceptance)
     if draft and asynchronous:
         raise BadInput(
             "speculation is simulated with synchronous scheduling only; drop one of both"
         )
-    rank = np.zeros(len(isl)) if priority is None else np.array(priority, np.float64)
-    if len(rank) != len(isl):
-        raise BadInput(f"{len(isl)} requests but {len(rank)} priorities; give one per request")
-
-    # Numba takes half a second to import: only those who simulate pay it.
-    from chipwise.serving import clock, plain, prefixes  # noqa: PLC0415
-
-    flags = plain.Flags(
+    _check_fit(isl, osl, blocks, block_size, 2 * draft)
+    times, clients = _arrivals(arrival, concurrency, len(isl))
+    case = _Case(
+        table=table,
+        times=times,
+        isl=isl,
+        osl=osl,
+        clients=clients,
         blocks=int(blocks),
         block_size=int(block_size),
         max_seqs=int(max_seqs),
         max_tokens=int(max_tokens),
+        asynchronous=bool(asynchronous),
         long_prefill=int(long_prefill),
         reserve=bool(reserve),
         watermark=int(watermark * blocks),
-        depth=2 if asynchronous else 1,
-        by_priority=priority is not None,
-        caching=bool(prefix_caching),
+        rank=_ranks(priority, len(isl)),
+        prompts=_prompts(prompts, isl) if prefix_caching else None,
+        reuse_last=bool(reuse_last),
         draft=int(draft),
         acceptance=float(acceptance),
         seed=int(seed),
-        clients=clients,
         record=bool(record_steps),
     )
-    if prefix_caching:
-        known = _prompts(prompts, isl)
+    return _aggregate(case) if loop == "auto" and _aggregates(case) else _plain(case)
+
+
+def _aggregates(case: _Case) -> bool:
+    """Whether the aggregate loop gives the plain loop's answer; see loop.py for why."""
+    return (
+        not (case.asynchronous or case.long_prefill or case.draft or case.record)
+        and case.rank is None
+        and case.prompts is None
+        and case.max_seqs <= case.max_tokens
+        and case.block_size & (case.block_size - 1) == 0
+        and int(case.osl.max()) < _LONGEST_DAYS
+        and (case.table.attention_window == 0 or case.table.window == int(case.table.window))
+    )
+
+
+def _aggregate(case: _Case) -> Simulation:
+    """The case through the aggregate loop."""
+    # Numba takes half a second to import: only those who simulate pay it.
+    from chipwise.serving import clock, loop  # noqa: PLC0415
+    from chipwise.serving.heap import heap, heap_of  # noqa: PLC0415
+
+    table, n = case.table, len(case.isl)
+    limits = loop.Limits(
+        blocks=case.blocks,
+        shift=case.block_size.bit_length() - 1,
+        max_seqs=case.max_seqs,
+        max_tokens=case.max_tokens,
+        reserve=case.reserve,
+        watermark=case.watermark,
+        clients=case.clients,
+        half=float(table.request),
+        half_token=float(table.request_token),
+        window=int(table.window) if table.attention_window else 0,
+    )
+    line, coming = np.zeros(0, np.int64), heap(0)
+    if case.clients:
+        first = slice(min(case.clients, n))
+        line, coming = np.zeros(n, np.int64), heap_of(_half(case)[first], n)
+    elif table.request_token:
+        line = np.argsort(case.times + _half(case), kind="stable")
+    scheduled, first_token, finish, preempted, gaps, iterations = loop.play(
+        limits,
+        clock.clock(table, max(case.max_tokens, case.max_seqs)),
+        case.times,
+        case.isl,
+        case.osl,
+        loop.open_room(limits, n, int(case.osl.max())),
+        line,
+        coming,
+    )
+    return Simulation(
+        arrival=case.times,
+        scheduled=scheduled,
+        first=first_token,
+        finish=finish,
+        isl=case.isl,
+        osl=case.osl,
+        preempted=preempted,
+        cached=np.zeros(n, np.int64),
+        gaps=_filled(gaps),
+        gap_sum=float((finish - first_token).sum()),
+        iterations=iterations,
+        preemptions=int(preempted.sum()),
+    )
+
+
+def _plain(case: _Case) -> Simulation:
+    """The case through the plain loop."""
+    from chipwise.serving import clock, plain, prefixes  # noqa: PLC0415
+
+    flags = plain.Flags(
+        blocks=case.blocks,
+        block_size=case.block_size,
+        max_seqs=case.max_seqs,
+        max_tokens=case.max_tokens,
+        long_prefill=case.long_prefill,
+        reserve=case.reserve,
+        watermark=case.watermark,
+        depth=2 if case.asynchronous else 1,
+        by_priority=case.rank is not None,
+        caching=case.prompts is not None,
+        reuse_last=case.reuse_last,
+        draft=case.draft,
+        acceptance=case.acceptance,
+        seed=case.seed,
+        clients=case.clients,
+        record=case.record,
+    )
+    rank = np.zeros(len(case.isl)) if case.rank is None else case.rank
+    who = plain.requests(case.times, case.isl, case.osl, rank, _half(case))
+    node, nodes = np.zeros(0, np.int32), 0
+    if case.prompts is not None:
+        told = case.prompts
         start, node, nodes = prefixes.number(
-            isl, osl, known.offset, known.ident, known.length, known.output, int(block_size)
+            case.isl, case.osl, told.offset, told.ident, told.length, told.output, case.block_size
         )
-    else:
-        start, node, nodes = np.zeros(1, np.int64), np.zeros(0, np.int32), 0
-    half = 0.5 * (table.request + table.request_token * isl)
-    who = plain.requests(times, isl, osl, rank, half)
-    who["node"] = start[: len(isl)] if prefix_caching else 0
+        who["node"] = start[:-1]
     room = plain.open_room(flags, who, nodes)
-    seconds = clock.clock(table, max(flags.max_tokens, flags.max_seqs))
+    seconds = clock.clock(case.table, max(case.max_tokens, case.max_seqs))
     iterations, log, victims = plain.play(flags, seconds, who, room, node)
-    filled = np.flatnonzero(room.gaps)
     by_request = {
         name: np.ascontiguousarray(who[name])
         for name in ("arrival", "scheduled", "first", "finish", "isl", "osl", "preempted", "cached")
     }
     return Simulation(
         **by_request,
-        gaps=(clock.gap_centre(filled), room.gaps[filled]),
-        gap_sum=float(room.counts["gaps"][0]),
+        gaps=_filled(room.gaps),
+        gap_sum=float((by_request["finish"] - by_request["first"]).sum()),
         iterations=iterations,
         preemptions=int(room.counts["preemptions"][0]),
-        steps=_steps(log, plain.COLUMNS, victims) if record_steps else {},
+        steps=_steps(log, plain.COLUMNS, victims) if case.record else {},
     )
+
+
+def _half(case: _Case) -> Array:
+    """Half of the host's time for each request. [s]"""
+    return np.asarray(0.5 * (case.table.request + case.table.request_token * case.isl))
+
+
+def _filled(gaps: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+    """Gaps that occurred, and how often."""
+    from chipwise.serving.clock import gap_centre  # noqa: PLC0415
+
+    filled = np.flatnonzero(gaps)
+    return gap_centre(filled), gaps[filled]
 
 
 def _prompts(prompts: Prompts | None, isl: NDArray[np.int64]) -> Prompts:
@@ -181,7 +318,7 @@ def _prompts(prompts: Prompts | None, isl: NDArray[np.int64]) -> Prompts:
     length = np.ascontiguousarray(prompts.length, np.int64)
     if len(offset) != len(isl) + 1 or len(prompts.output) != len(isl):
         raise BadInput(f"prompts of {len(offset) - 1} requests were given for {len(isl)} requests")
-    told = np.add.reduceat(np.append(length, 0), offset[:-1]) * (np.diff(offset) > 0)
+    told = np.diff(np.concatenate(([0], np.cumsum(length)))[offset])
     short = np.flatnonzero(told < isl)
     if len(short):
         i = int(short[0])
@@ -196,8 +333,14 @@ def _prompts(prompts: Prompts | None, isl: NDArray[np.int64]) -> Prompts:
 
 def _lengths(values: ArrayLike, name: str) -> NDArray[np.int64]:
     """Lengths as whole numbers of at least one token."""
-    given = np.array(values, np.float64, ndmin=1)
-    wrong = np.flatnonzero(~(given >= 1) | (given != np.floor(given)) | (given > 2**40))
+    given = np.atleast_1d(np.asarray(values))
+    if not len(given):
+        raise BadInput(f"{name} has no request; give at least one")
+    whole = given.dtype.kind == "i"
+    if whole and given.min() >= 1 and given.max() <= _LONGEST:
+        return np.array(given, np.int64)
+    given = given.astype(np.float64)
+    wrong = np.flatnonzero(~(given >= 1) | (given != np.floor(given)) | (given > _LONGEST))
     if len(wrong):
         i = int(wrong[0])
         raise BadInput(
@@ -206,31 +349,48 @@ def _lengths(values: ArrayLike, name: str) -> NDArray[np.int64]:
     return given.astype(np.int64)
 
 
-def _check_limits(**limits: int) -> None:
-    """Limits that must be whole and at least 1."""
-    for name, value in limits.items():
-        if value < 1 or value != int(value):
-            raise BadInput(f"{name} is {value}; it must be a whole number of at least 1")
+def _ranks(priority: ArrayLike | None, n: int) -> Array | None:
+    """Priorities, one for each request."""
+    if priority is None:
+        return None
+    rank = np.array(priority, np.float64, ndmin=1)
+    if len(rank) != n:
+        raise BadInput(f"{n} requests but {len(rank)} priorities; give one per request")
+    if np.isnan(rank).any():
+        raise BadInput(f"priority of request {int(np.flatnonzero(np.isnan(rank))[0])} is no number")
+    return rank
 
 
-def _check_at_least_zero(**counts: int) -> None:
-    """Counts that must be whole and at least 0."""
+def _check_counts(least: int, **counts: int) -> None:
+    """Counts that must be whole and at least so much."""
     for name, value in counts.items():
-        if value < 0 or value != int(value):
-            raise BadInput(f"{name} is {value}; it must be a whole number of at least 0")
+        if not value >= least or value != int(value):
+            raise BadInput(f"{name} is {value}; it must be a whole number of at least {least}")
 
 
-def _check_fit(isl: NDArray[np.int64], osl: NDArray[np.int64], blocks: int, size: int) -> None:
+def _check_shares(watermark: float, acceptance: float) -> None:
+    """Shares and probabilities."""
+    if not 0.0 <= watermark < 1.0:
+        raise BadInput(f"watermark is {watermark}; it must be a share from 0 to below 1")
+    if not 0.0 <= acceptance <= 1.0:
+        raise BadInput(f"acceptance is {acceptance}; it must be a probability from 0 to 1")
+
+
+def _check_fit(
+    isl: NDArray[np.int64], osl: NDArray[np.int64], blocks: int, size: int, extra: int
+) -> None:
     """Refuse a request that could never finish: its KV alone is larger than the cache."""
     # The last token's own KV is never written.
-    need = -(-(isl + osl - 1) // size)
-    large = np.flatnonzero(need > blocks)
-    if len(large):
-        i = int(large[0])
-        raise BadInput(
-            f"request {i} ({isl[i]} prompt and {osl[i]} output tokens) needs {need[i]} blocks of "
-            f"{size} tokens, but the cache has {blocks}; give it at least {need.max()} blocks"
-        )
+    longest = isl + osl
+    if longest.max() + extra - 1 <= blocks * size:
+        return
+    i = int(np.flatnonzero(longest + extra - 1 > blocks * size)[0])
+    most = -(-(int(longest.max()) + extra - 1) // size)
+    raise BadInput(
+        f"request {i} ({isl[i]} prompt and {osl[i]} output tokens) needs "
+        f"{-(-(longest[i] + extra - 1) // size)} blocks of {size} tokens, but the cache has "
+        f"{blocks}; give it at least {most} blocks"
+    )
 
 
 def _arrivals(arrival: ArrayLike | None, concurrency: int | None, n: int) -> tuple[Array, int]:
@@ -238,23 +398,22 @@ def _arrivals(arrival: ArrayLike | None, concurrency: int | None, n: int) -> tup
     if (arrival is None) == (concurrency is None):
         raise BadInput("give either times of arrival or the concurrency of a closed loop, not both")
     if concurrency is not None:
-        _check_limits(concurrency=concurrency)
+        _check_counts(1, concurrency=concurrency)
         return np.zeros(n), int(concurrency)
     times = np.array(arrival, np.float64, ndmin=1)
     if len(times) != n:
         raise BadInput(f"{n} requests but {len(times)} times of arrival; give one per request")
+    if times[0] >= 0 and times[-1] < np.inf and (times[1:] >= times[:-1]).all():
+        return times, 0
     wrong = np.flatnonzero(~(times >= 0) | ~np.isfinite(times))
     if len(wrong):
         i = int(wrong[0])
         raise BadInput(f"request {i} arrives at {times[i]:g} s; it must be a number of at least 0")
-    falls = np.flatnonzero(np.diff(times) < 0)
-    if len(falls):
-        i = int(falls[0]) + 1
-        raise BadInput(
-            f"request {i} arrives at {times[i]:g} s, before request {i - 1} ({times[i - 1]:g} s); "
-            "sort the requests by arrival"
-        )
-    return times, 0
+    i = int(np.flatnonzero(times[1:] < times[:-1])[0]) + 1
+    raise BadInput(
+        f"request {i} arrives at {times[i]:g} s, before request {i - 1} ({times[i - 1]:g} s); "
+        "sort the requests by arrival"
+    )
 
 
 def _steps(

@@ -81,7 +81,7 @@ def test_equals_the_pool_told_with_lists(steps):
         r = who[i]
         if r["held"]:
             assert (
-                pool.release(block, table, r)
+                pool.release(block, table, r, True)
                 == (
                     told.release(tables[i]),
                     sum(told.users[k] == 0 for k in tables[i]),
