@@ -590,6 +590,16 @@ def _peak(stored: str, chip: Chip) -> float:
     return chip.flops[compute_format(stored, chip)]
 
 
+def _product(name: str, chip: Chip) -> tuple[str, str, str]:
+    """Stored format of a table's product, key of its factors, and format that it computes in."""
+    stored, key = PRODUCTS[name]
+    # Weights alone are of 8 bits where a product is called so.
+    peak = compute_format("bf16" if key == "w8" else stored, chip)
+    if stored in ("fp8", "int8") and peak in ("bf16", "fp16"):
+        key = "w8"
+    return stored, key, peak
+
+
 def _rate(chip: Chip) -> float:
     assert chip.memory_bandwidth is not None
     return chip.memory_bandwidth
@@ -623,11 +633,7 @@ def _gemm(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
             rows = every
             if (name, engine) == ("fp8", "trtllm") and (system, engine) in scales:
                 rows = _static(every, scales[system, engine])
-            stored, key = PRODUCTS[name]
-            # Weights alone are of 8 bits where a product is called so.
-            peak = compute_format("bf16" if key == "w8" else stored, chip)
-            if stored in ("fp8", "int8") and peak in ("bf16", "fp16"):
-                key = "w8"
+            stored, key, peak = _product(name, chip)
             m, n, k, t = _columns(rows, "m", "n", "k", "latency")
             work = ops.gemm(m, n, k, WEIGHT_WIDTH[stored])
             yield _timings(
@@ -702,7 +708,7 @@ def _experts(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
         for name, rows in _both(whole.filter(~plain), whole.filter(plain), "moe_dtype"):
             if not _right_experts(name, chip):
                 continue
-            stored, key = PRODUCTS[name]
+            stored, key, peak = _product(name, chip)
             tokens, hidden, ffn, topk, count, tp, ep, t = _columns(
                 rows, *_EXPERT_SHAPE[:-1], "latency"
             )
@@ -721,7 +727,7 @@ def _experts(root: Path, chips: Mapping[str, Chip]) -> Iterator[Timings]:
                 t * 1e-3,
                 _pack(hidden, ffn, count),
                 _even(tokens),
-                flop=work.flops / _peak(stored, chip),
+                flop=work.flops / chip.flops[peak],
                 byte=work.bytes / _rate(chip),
                 operand=moved.bytes / ep / _rate(chip),
                 whole=moved.bytes / _rate(chip),
