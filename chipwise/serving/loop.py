@@ -182,7 +182,7 @@ def begin_decoding(
     if total < f.window:
         c.below += 1
         crosses = f.window - r.offset
-        if crosses < ends:
+        if crosses <= ends:
             calendar[crosses & (len(calendar) - 1)].crossing += 1
 
 
@@ -208,7 +208,7 @@ def end_decoding(f: Limits, c: Any, slot: Any, phase: Any, calendar: Any, at: in
     if computed < f.window:
         c.below -= 1
         crosses = f.window - r.offset
-        if crosses < r.ends:
+        if crosses <= r.ends:
             calendar[crosses & (len(calendar) - 1)].crossing -= 1
     return int(computed)
 
