@@ -427,6 +427,8 @@ def simulation(
         "iterations": int(of.iterations),
         "preemptions": int(of.preemptions),
         **{f"{name}_s": dict(times) for name, times in found.items()},
+        "ttft_limit_s": ttft,
+        "tpot_limit_s": tpot,
         "goodput": good,
         "goodput_share": share,
         "output_tokens_per_s": rate,

@@ -274,7 +274,7 @@ def deployment(
     """
     check_rates(on)
     defaults = engines.defaults(backend, on)
-    weights = weights or of.weights
+    weights = of.weights if weights is None else weights
     kv = kv_format(kv)
     _format("weight", weights, WEIGHT_WIDTH)
     sparse = any(b.kind == "moe" for b in of.layers)

@@ -583,7 +583,8 @@ def simulate(found: Answer, lang: str) -> Document:
         rate=number(found["goodput"]),
         share=number(100 * found["goodput_share"]),
     )
-    return [sheet, simulated, goodput, _versions(word, found)]
+    limited = found["ttft_limit_s"] is not None or found["tpot_limit_s"] is not None
+    return [sheet, simulated, *([goodput] if limited else []), _versions(word, found)]
 
 
 # -- CSV -----------------------------------------------------------------------------------------

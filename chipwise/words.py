@@ -56,10 +56,7 @@ def told(lang: str, text: str) -> str:
     """
     if lang == "en":
         return text
-    whole = _translated(text)
-    if whole is None:
-        return "；".join(_translated(part) or part for part in text.split("; "))
-    return whole
+    return "；".join(_translated(part) or part for part in text.split("; "))
 
 
 def _translated(text: str) -> str | None:

@@ -89,7 +89,7 @@ def _message(error: BaseException) -> str:
     """What went wrong, in one line."""
     match error:
         case click.UsageError(ctx=click.Context(command_path=path)):
-            return f"{error.format_message()} See `{path} --help`."
+            return f"{error.format_message().removesuffix('.')}. See `{path} --help`."
         case click.ClickException():
             return error.format_message()
         case ChipwiseError():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ __all__ = [
     "LENGTH",
     "POSITIVE",
     "SHARE",
+    "Country",
     "Day",
     "Names",
     "Number",
@@ -128,6 +130,20 @@ class Day(click.ParamType[date]):
             self.fail(f"{_spelt(value)} is not a day such as 2026-11-23, or today", param, ctx)
 
 
+class Country(click.ParamType[str]):
+    """A country by its code of two letters."""
+
+    name = "code"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """The code in capitals."""
+        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2}", value):
+            self.fail(
+                f"{_spelt(value)} is not a country's code of two letters, such as CN", param, ctx
+            )
+        return value.upper()
+
+
 class Rate(click.ParamType[float]):
     """A rate of a link with its unit, in byte/s."""
 
@@ -195,7 +211,9 @@ def output_options(command: _F) -> _F:
 def law_options(command: _F) -> _F:
     """Where a chip goes, by which route, on which day."""
     return _together(
-        click.option("--to", default="CN", show_default=True, help="Country of destination."),
+        click.option(
+            "--to", type=Country(), default="CN", show_default=True, help="Country of destination."
+        ),
         click.option(
             "--on",
             type=Day(),

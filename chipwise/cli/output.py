@@ -85,18 +85,23 @@ def _console(*, stderr: bool = False) -> Console:
 
 def _draw(document: Sequence[Any]) -> None:
     console, drawn = _console(), ""
-    for part in document:
-        if isinstance(part, str):
-            if drawn == "table":
-                console.print()
-            console.print(part)
-            drawn = "line"
-            continue
-        for sheet, wide in _fitted(part, console.width):
-            if drawn:
-                console.print()
-            console.print(_table(sheet, wide=wide))
-            drawn = "table"
+    # Drawn as a whole and then written: rich would end the program where a pipe is closed.
+    with console.capture() as whole:
+        for part in document:
+            if isinstance(part, str):
+                if drawn == "table":
+                    console.print()
+                console.print(part)
+                drawn = "line"
+                continue
+            for sheet, wide in _fitted(part, console.width):
+                if drawn:
+                    console.print()
+                if sheet.title:
+                    console.print(sheet.title, style="bold")
+                console.print(_table(sheet, wide=wide))
+                drawn = "table"
+    click.echo(whole.get(), nl=False)
 
 
 def _fitted(sheet: Sheet, width: int) -> Iterator[tuple[Sheet, bool]]:
@@ -168,9 +173,7 @@ def _table(sheet: Sheet, *, wide: bool) -> Any:
     from rich.text import Text
 
     table = Table(
-        title=Text(sheet.title, style="bold") if sheet.title else None,
         box=SIMPLE_HEAD,
-        title_justify="left",
         padding=(0, 1, 0, 0),
         show_edge=False,
         pad_edge=False,

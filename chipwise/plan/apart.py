@@ -9,6 +9,7 @@ import numpy as np
 
 from chipwise import perf
 from chipwise.errors import Infeasible
+from chipwise.perf import engines
 from chipwise.plan import space
 from chipwise.plan.answer import Terms, answer
 from chipwise.plan.candidates import Candidates, bounds, check_rates
@@ -30,7 +31,7 @@ def pairs(
     Each side takes the degrees that yield most for a chip; the replicas of both are then set in
     the proportion that serves most tokens for a chip, within the chips allowed.
     """
-    able = [chip for chip in chips if _rated(chip)]
+    able = [c for c in chips if _rated(c) and choice.backend in engines.backends(c)]
     found = (_pair(a, b, model, workload, terms, choice) for a in able for b in able)
     return [row for row in found if row is not None]
 

@@ -27,6 +27,7 @@ from chipwise.types import Array, Chip, Deployment, Model, Plan, PlanRow, Worklo
 
 __all__ = ["search", "together"]
 
+_UNDIVIDED = "none of the degrees asked for divides the model's layers and heads over this chip"
 # How often the simulation may send the search back for a gentler deployment.
 _ATTEMPTS = 6
 
@@ -104,6 +105,8 @@ def together(chip: Chip, model: Model, workload: Workload, terms: Terms, choice:
         return replace(blank, why=str(why))
     considered = sum(np.size(c.estimate.fits) for c in tried)
     blank = replace(blank, considered=considered)
+    if not tried:
+        return replace(blank, why=_UNDIVIDED)
     if not any(np.any(c.estimate.fits) for c in tried):
         return replace(blank, why=shortage(chip, model, workload, terms.calibration, choice))
     best = pick(tried, workload, bounds(workload), terms.gpus)
