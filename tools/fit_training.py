@@ -1,0 +1,217 @@
+"""Fit the factors of training on the catalog's measured runs, and say how well they carry over.
+
+    python tools/fit_training.py [--quick]
+
+writes chipwise/catalog/data/training.json: the factors, the widths of the intervals, and a record
+of what they rest on. --quick leaves the cross-validation, and the widths, as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from chipwise import catalog
+from chipwise.catalog.files import DATA
+from chipwise.catalog.training import network, training_measurements
+from chipwise.errors import ChipwiseError
+from chipwise.intervals import BASES
+from chipwise.perf.training import demand, factors, model_flops, spend
+from chipwise.plan.training import training_basis
+from chipwise.plan.training_fit import Fit, Sample, fit, to_calibration, to_content
+from chipwise.plan.training_rows import Case, case, filled, measured_rate
+from chipwise.types import Calibration
+
+FILE = DATA / "training.json"
+_WIDE = {basis: {"step": 0.3} for basis in BASES}
+Found = list[tuple[Sample, float, str]]
+
+
+def read() -> list[tuple[int, Case, float]]:
+    """Runs that a rate was measured of."""
+    chip, model = lru_cache(None)(catalog.chip), lru_cache(None)(catalog.model)
+    found = []
+    for number, row in enumerate(training_measurements()):
+        try:
+            one = case(row, chip, model, network)
+        except ChipwiseError as error:
+            print(f"row {number} left out: {error}")
+            continue
+        rate = measured_rate(row, one, float(model_flops(one.training)))
+        if rate:
+            found.append((number, one, rate))
+    return found
+
+
+def fill(runs: Iterable[tuple[int, Case, float]], known: Calibration) -> list[Sample]:
+    """Every run with a layout, as the factors so far choose it."""
+    memory: dict[tuple[object, ...], Case] = {}
+    samples = []
+    for number, one, rate in runs:
+        t = one.training
+        key = (t.model.id, one.chip.id, one.chips, t.seq, t.batch, t.precision, t.frozen, one.stack)
+        if one.layout is not None:
+            whole = filled(one, known)
+        else:
+            try:
+                whole = memory.get(key) or filled(one, known)
+            except ChipwiseError as error:
+                print(f"row {number} left out: {error}")
+                continue
+            memory[key] = whole
+        samples.append(Sample(number, t.model.family, whole, rate))
+    return samples
+
+
+def line(family: str) -> str:
+    """A line of models: a family without its size.
+
+    >>> line("mpt-30b"), line("llama-3-70b"), line("qwen3-235b-a22b"), line("gpt3-175b")
+    ('mpt', 'llama-3', 'qwen3', 'gpt')
+    """
+    if family.startswith("gpt-oss"):
+        return "gpt-oss"
+    short = re.sub(
+        r"-(\d+(\.\d+)?[bm]|scout|maverick|nano|ultra|flash|a\d+b|v\d|k2|\dx\d+b).*", "", family
+    )
+    return {"gpt3": "gpt"}.get(short, short)
+
+
+def errors(samples: Sequence[Sample], known: Calibration, runs: Mapping[int, Case]) -> Found:
+    """ln(predicted/measured) of each, with what the factors knew."""
+    found = []
+    for s in samples:
+        whole = filled(runs[s.row], known)
+        values = factors(known, whole.chip, whole.training.precision, whole.stack)
+        made = spend(demand(whole.training, whole.layout), values)
+        basis = training_basis(known, whole.training.model, whole.chip, whole.stack)
+        found.append((s, math.log(float(np.asarray(made.rate)) / s.rate), basis))
+    return found
+
+
+def left_out(
+    samples: Sequence[Sample],
+    group: Callable[[Sample], object],
+    begin: Fit,
+    runs: Mapping[int, Case],
+) -> Found:
+    """Errors on each group, by factors that did not see it."""
+    found: Found = []
+    for name in sorted({str(group(s)) for s in samples}):
+        outside = [s for s in samples if str(group(s)) != name]
+        inside = [s for s in samples if str(group(s)) == name]
+        made = fit(outside, begin)
+        found += errors(inside, to_calibration(made, _WIDE), runs)
+    return found
+
+
+def summary(found: Found) -> dict[str, float]:
+    """Median, mean and 90th percentile of |predicted/measured − 1|, bias of the logarithm."""
+    if not found:
+        return {"rows": 0}
+    off = np.array([e for _, e, _ in found])
+    ratio = np.abs(np.exp(off) - 1.0)
+    return {
+        "rows": len(found),
+        "median_ape": float(np.median(ratio)),
+        "mean_ape": float(np.mean(ratio)),
+        "p90_ape": float(np.percentile(ratio, 90)),
+        "bias": float(np.median(off)),
+    }
+
+
+def _quantile(found: Found) -> float:
+    """Half-width that holds nine in ten, with the correction for few rows."""
+    off = np.sort([abs(e) for _, e, _ in found])
+    return float(off[min(math.ceil(0.9 * (len(off) + 1)), len(off)) - 1])
+
+
+def widths(found: Found) -> dict[str, dict[str, float]]:
+    """Half-widths by basis, never narrower than a nearer basis's."""
+    least, made = 0.0, {}
+    for basis in BASES:
+        rows = [f for f in found if f[2] == basis]
+        if len(rows) >= 10:
+            least = max(least, _quantile(rows))
+        made[basis] = {"step": least}
+    return made
+
+
+def coverage(found: Found) -> dict[str, float]:
+    """How often the interval held, its width taken from the other groups."""
+    groups = defaultdict(list)
+    for f in found:
+        groups[f[0].family, f[0].case.chip.id].append(f)
+    held = defaultdict(list)
+    for part in range(5):
+        mine = [k for i, k in enumerate(sorted(groups)) if i % 5 == part]
+        rest = [f for k, fs in groups.items() if k not in mine for f in fs]
+        known = widths(rest)
+        for k in mine:
+            for _, e, basis in groups[k]:
+                held[basis].append(abs(e) <= known[basis]["step"])
+                held["all"].append(abs(e) <= known[basis]["step"])
+    return {basis: float(np.mean(values)) for basis, values in held.items()}
+
+
+def validate(samples: Sequence[Sample], begin: Fit, runs: Mapping[int, Case]) -> tuple[dict, Found]:
+    """Cross-validation by whole groups."""
+    kinds: dict[str, Callable[[Sample], object]] = {
+        "seen": lambda s: s.row % 5,
+        "stack": lambda s: (s.family, s.case.chip.id, s.case.stack.partition("-")[0]),
+        "family": lambda s: line(s.family),
+        "chip": lambda s: s.case.chip.id,
+        "generation": lambda s: s.case.chip.architecture,
+        "vendor": lambda s: s.case.chip.vendor,
+    }
+    record, all_found = {}, []
+    for kind, group in kinds.items():
+        found = left_out(samples, group, begin, runs)
+        full = [f for f in found if f[0].case.full]
+        record[kind] = {"all": summary(found), "full_parallelism": summary(full)}
+        print(kind, record[kind], flush=True)
+        by = defaultdict(list)
+        for f in full:
+            by[str(group(f[0]))].append(abs(f[1]))
+        print(
+            "   ", {k: (len(v), round(float(np.median(v)), 3)) for k, v in by.items()}, flush=True
+        )
+        all_found += found
+    record["coverage"] = coverage(all_found)
+    print("coverage", record["coverage"])
+    return record, all_found
+
+
+def main() -> None:
+    """Fit, validate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    runs = read()
+    by_row = {number: one for number, one, _ in runs}
+    made = fit([Sample(n, c.training.model.family, c, r) for n, c, r in runs if c.layout])
+    for _ in range(2):
+        samples = fill(runs, to_calibration(made, _WIDE))
+        made = fit(samples, made)
+    inside = errors(samples, to_calibration(made, _WIDE), by_row)
+    print("in sample", summary(inside))
+    old = json.loads(FILE.read_text()) if FILE.exists() else {"record": {}, "widths": _WIDE}
+    record, wide = old["record"], old["widths"]
+    if not quick:
+        checked, found = validate(samples, made, by_row)
+        record, wide = {"rows": len(samples), "cross_validation": checked}, widths(found)
+        print("widths", wide)
+    record["in_sample"] = summary(inside)
+    content = to_content(to_calibration(made, wide), record)
+    FILE.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
