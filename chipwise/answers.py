@@ -8,7 +8,7 @@ checks the output against it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,7 +16,9 @@ import numpy as np
 
 from chipwise import catalog, serving
 from chipwise.perf import engines
+from chipwise.perf.training_memory import TrainingMemory, training_total
 from chipwise.plan import describe
+from chipwise.plan.training import Run, TrainingAnswer, describe_layout, mixed_step
 from chipwise.types import (
     Chip,
     Deployment,
@@ -36,6 +38,7 @@ from chipwise.types import (
     Verdict,
     Workload,
 )
+from chipwise.units import from_base
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -50,12 +53,16 @@ __all__ = [
     "plan",
     "price",
     "price_fields",
+    "row",
     "rule",
     "rule_fields",
     "simulation",
     "source",
     "source_fields",
+    "train",
+    "train_mixed",
     "verdict",
+    "workload",
 ]
 
 SCHEMA_VERSION = "1.0"
@@ -365,7 +372,7 @@ def source(key: str, of: Mapping[str, Any]) -> dict[str, Any]:
 def source_fields(key: str, of: Mapping[str, Any]) -> dict[str, Any]:
     """A source, value by value."""
     on = _day(of.get("retrieved"))
-    plain = {"unit": "", "source": key, "on": on, "verified": True}
+    plain = {"unit": "", "source": key, "on": on, "verified": True, "provenance": "source"}
     return {"id": key, "fields": {k: {"value": _day(v), **plain} for k, v in of.items()}}
 
 
@@ -377,6 +384,9 @@ def rule(of: Rule) -> dict[str, Any]:
     """A rule as data."""
     return {
         "id": of.id,
+        "title": dict(of.title),
+        "kind": of.kind,
+        "counted": of.counted,
         "jurisdiction": of.jurisdiction,
         "citation": of.citation,
         "start": of.start.isoformat(),
@@ -388,6 +398,7 @@ def rule(of: Rule) -> dict[str, Any]:
         "effect": of.effect,
         "confidence": of.confidence,
         "needs": list(of.needs),
+        "review_by": of.review_by.isoformat() if of.review_by else None,
     }
 
 
@@ -398,9 +409,13 @@ def rule_fields(of: Rule) -> dict[str, Any]:
         "source": of.citation,
         "on": of.start.isoformat(),
         "verified": of.confidence == "source",
+        "provenance": "source" if of.confidence == "source" else "reported",
     }
-    values = {**{k: v for k, v in rule(of).items() if k != "id"}, **of.extra}
-    return {"id": of.id, "fields": {k: {"value": _day(v), **plain} for k, v in values.items()}}
+    values = {**rule(of), "caught": list(of.caught), "spared": list(of.spared)}
+    titles = values.pop("title")
+    values |= {f"title_{lang}": text for lang, text in titles.items()}
+    del values["id"]
+    return {"id": of.id, "fields": {k: {"value": v, **plain} for k, v in values.items()}}
 
 
 def simulation(
@@ -438,6 +453,93 @@ def simulation(
     }
 
 
+def _training_memory(of: TrainingMemory) -> dict[str, Any]:
+    names = ("weights", "gradients", "optimiser", "activations", "buffers", "capacity")
+    parts = {name: _number(getattr(of, name)) for name in names}
+    return {"total": _number(training_total(of)), **parts}
+
+
+def _parallelism(of: Any) -> dict[str, Any]:
+    degrees = ("tp", "pp", "cp", "ep", "dp", "interleave", "micro")
+    return {
+        **{name: int(_number(getattr(of, name))) for name in degrees},
+        "shard": of.shard,
+        "recompute": of.recompute,
+        "text": describe_layout(of),
+    }
+
+
+def _run(of: Run | None) -> dict[str, Any]:
+    """Days, money, energy and carbon of a run; null without a budget of tokens."""
+    if of is None:
+        return dict.fromkeys(("days", "usd", "mwh", "tco2", "run"))
+    return {
+        "days": from_base(of.total, "d"),
+        "usd": _money(of.usd),
+        "mwh": None if of.energy is None else from_base(of.energy, "MWh"),
+        "tco2": None if of.carbon is None else of.carbon / _MILLION,
+        "run": {
+            "tokens": of.tokens,
+            "steps": of.steps,
+            "ideal_days": from_base(of.ideal, "d"),
+            "goodput": of.goodput,
+            "failures": of.failures,
+            "checkpoint_interval_s": of.interval,
+        },
+    }
+
+
+def train(of: TrainingAnswer, calibration: str, *, price_basis: str) -> dict[str, Any]:
+    """JSON of `train`."""
+    training = of.training
+    return {
+        **envelope(calibration),
+        "model": training.model.id,
+        "chip": of.chip.id,
+        "chip_count": of.chips,
+        "seq": int(_number(training.seq)),
+        "global_batch": int(_number(training.batch)),
+        "precision": training.precision,
+        "step_s": _interval(of.step),
+        "mfu": _interval(of.mfu),
+        "hfu": _number(of.estimate.hfu),
+        "tokens_per_s_per_chip": _interval(of.rate),
+        "memory_bytes": _training_memory(of.memory),
+        "parallelism": _parallelism(of.layout),
+        "parts_s": {name: _number(value) for name, value in of.estimate.parts.items()},
+        "bound": of.bound,
+        "power_w": of.power,
+        **_run(of.run),
+        "price_basis": price_basis,
+        "basis": of.basis,
+        "rests_on_unverified": list(of.rests_on_unverified),
+        "considered": of.considered,
+        "fitting": of.fit,
+        "pareto": [
+            {"parallelism": _parallelism(layout), "step_s": step, "memory_bytes": total}
+            for layout, step, total in of.front
+        ],
+        "notes": list(of.notes),
+    }
+
+
+def train_mixed(
+    of: Sequence[TrainingAnswer], calibration: str, *, price_basis: str
+) -> dict[str, Any]:
+    """JSON of `train` for several kinds of chips that share every batch."""
+    step, slowest = mixed_step(of)
+    tokens = sum(_number(a.training.seq) * _number(a.training.batch) for a in of)
+    return {
+        **envelope(calibration),
+        "model": of[0].training.model.id,
+        "chip_count": sum(a.chips for a in of),
+        "step_s": step,
+        "waits_for": slowest,
+        "tokens_per_s": tokens / step,
+        "kinds": [train(a, calibration, price_basis=price_basis) for a in of],
+    }
+
+
 def _trace(of: RuleTrace) -> dict[str, Any]:
     return {
         "id": of.id,
@@ -446,6 +548,8 @@ def _trace(of: RuleTrace) -> dict[str, Any]:
         "outcome": of.outcome,
         "needs": list(of.needs),
         "missing": list(of.missing),
+        "effect": of.effect,
+        "confidence": of.confidence,
     }
 
 
@@ -471,4 +575,7 @@ def verdict(of: Verdict) -> Mapping[str, Any]:
         "unknown": list(of.unknown),
         "disputed": list(of.disputed),
         "not_evaluated": list(of.not_evaluated),
+        "origin": of.origin,
+        "end_user": of.end_user,
+        "rests_on_unverified": list(of.rests_on_unverified),
     }

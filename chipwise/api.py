@@ -16,11 +16,24 @@ import numpy as np
 from chipwise import catalog, cost, perf, policy, serving
 from chipwise import plan as planning
 from chipwise.catalog import traces
+from chipwise.catalog.training import network, training_calibration
 from chipwise.errors import BadInput, Infeasible
 from chipwise.perf import engines
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format, role_format
+from chipwise.perf.training import Layout, Training, peak
+from chipwise.perf.training_memory import training_total
 from chipwise.plan import Search, Terms
 from chipwise.plan.candidates import check_rates, shortage
+from chipwise.plan.training import (
+    Layouts,
+    TrainingAnswer,
+    TrainingTerms,
+    answer_training,
+    check_layout,
+    default_stack,
+    describe_layout,
+    search_training,
+)
 from chipwise.types import (
     Chip,
     Deployment,
@@ -37,6 +50,7 @@ from chipwise.types import (
     Verdict,
     Workload,
 )
+from chipwise.units import show
 
 __all__ = [
     "LOADS",
@@ -51,6 +65,8 @@ __all__ = [
     "requests",
     "simulate",
     "terms",
+    "train",
+    "train_mixed",
     "verdict",
     "workload",
 ]
@@ -543,3 +559,141 @@ def simulate(
     return serving.simulate(
         table, arrival, sent.isl, sent.osl, blocks=blocks, concurrency=clients, **flags
     )
+
+
+def train(
+    of: str | Model,
+    on: str | Chip,
+    chips: int,
+    *,
+    seq: float,
+    batch: float,
+    precision: str = "bf16",
+    tokens: float | None = None,
+    layout: Mapping[str, Any] | None = None,
+    rank: float = 0.0,
+    frozen: float = 0.0,
+    stack: str | None = None,
+    link: float | None = None,
+    mtbf: float | None = None,
+    checkpoint: float | None = None,
+    ask: Ask | None = None,
+) -> TrainingAnswer:
+    """How long a training step takes on so many chips, in the best legal layout, and a whole run.
+
+    Parameters
+    ----------
+    of, on : str, Model or Chip
+        What is trained, on what.
+    chips : int
+        Chips. [1]
+    seq, batch : float
+        Tokens of a sequence [token], sequences of a step over all chips [1].
+    precision : str
+        bf16, fp16, fp8, mxfp8 or nvfp4.
+    tokens : float, optional
+        Budget of the run; without, the step alone. [token]
+    layout : mapping, optional
+        Degrees that are fixed: tp, pp, cp, ep, dp, interleave, micro, shard, recompute. With tp,
+        pp and dp all of them are taken as given, and checked.
+    rank, frozen : float
+        Rank of LoRA's adapters (its base is frozen); share of the weights without a gradient.
+    stack : str, optional
+        Software, such as megatron-26.06; by default the vendor's usual one, newest.
+    link : float, optional
+        Rate beyond the scale-up domain, per chip and direction. [byte/s]
+    mtbf, checkpoint : float, optional
+        Mean time between failures of one chip, and how long a checkpoint stops the run. [s]
+    ask : Ask, optional
+        Money and place.
+
+    Raises
+    ------
+    BadInput
+        If something is unknown or impossible; names the nearest choice that is not.
+    Infeasible
+        If nothing fits; says by how much, and how many chips would hold it.
+    """
+    ask = ask or Ask()
+    of, on = model(of), chip(on)
+    _positive(tokens=tokens, link=link, mtbf=mtbf, checkpoint=checkpoint)
+    if not 0 <= frozen <= 1:
+        raise BadInput(f"frozen is {frozen:g}; it must be a share from 0 to 1")
+    training = Training(of, seq, batch, precision, 1.0 if rank else frozen, rank)
+    known = _training_terms(on, ask, stack, link, tokens)
+    if mtbf:
+        known = replace(known, mtbf=mtbf)
+    if checkpoint:
+        known = replace(known, checkpoint=checkpoint)
+    fixed = dict(layout or {})
+    if {"tp", "pp", "dp"} <= set(fixed):
+        made = Layout(on, **fixed, link=known.network)
+        check_layout(training, made, chips)
+        found = answer_training(training, made, chips, known)
+        total = float(np.asarray(training_total(found.memory)))
+        if total > found.memory.capacity:
+            missing = show(total - found.memory.capacity, "GB")
+            raise Infeasible(
+                f"{of.id} with {describe_layout(made)} needs {show(total, 'GB', 4)} of a chip, "
+                f"{missing} more than {on.name} has; leave the degrees out to search for others"
+            )
+        return found
+    single = {k: (v,) for k, v in fixed.items() if k != "dp"}
+    return search_training(training, on, chips, known, Layouts(**single))
+
+
+def _training_terms(
+    on: Chip, ask: Ask, stack: str | None, link: float | None, tokens: float | None
+) -> TrainingTerms:
+    """Calibration, network, money and grid of a training."""
+    economics = catalog.economics()
+    pue = economics.get(f"pue.{ask.region}", economics["pue.default"])
+    common = terms([on], ask)
+    return TrainingTerms(
+        training_calibration(),
+        stack or default_stack(on),
+        link or network(on),
+        tokens,
+        common.hourly,
+        common.carbon,
+        _wall(economics) * float(pue.value or 1.0),
+    )
+
+
+def train_mixed(
+    of: str | Model, shares: Mapping[str, float], chips: int, *, batch: float, **asked: Any
+) -> tuple[TrainingAnswer, ...]:
+    """The same for a fleet of several kinds: each kind trains its part of every batch.
+
+    The batch is divided by the arithmetic that each kind brings; `plan.training.mixed_step` says
+    how long a step of all takes.
+
+    Parameters
+    ----------
+    of : str or Model
+        What is trained.
+    shares : mapping
+        Chip → share of the chips. [1]
+    chips : int
+        Chips in all. [1]
+    batch : float
+        Sequences of a step over all kinds. [1]
+    **asked
+        As for `train`, alike for all kinds.
+    """
+    if not shares or min(shares.values()) <= 0:
+        raise BadInput("shares must be positive numbers, one for each kind of chip")
+    whole = sum(shares.values())
+    kinds = [(chip(name), round(chips * share / whole)) for name, share in shares.items()]
+    precision = asked.get("precision", "bf16")
+    speed = [count * peak(kind, precision) for kind, count in kinds]
+    parts = []
+    for (kind, count), brought in zip(kinds, speed, strict=True):
+        if count < 1:
+            raise BadInput(f"a share of {kind.name} leaves it no chip of {chips}")
+        unit = 1
+        while count % (2 * unit) == 0 and 2 * unit <= batch * brought / sum(speed):
+            unit *= 2
+        part = max(round(batch * brought / sum(speed) / unit), 1) * unit
+        parts.append(train(of, kind, count, batch=part, **asked))
+    return tuple(parts)

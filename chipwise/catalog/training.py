@@ -25,8 +25,7 @@ TRAINING_COLUMNS = ("family", "model", "task", "chip", "n_chips", "source")
 @lru_cache(maxsize=1)
 def _networks() -> Mapping[str, Mapping[str, Any]]:
     return {
-        entry["scope"]: entry["bandwidth"]
-        for entry in read_toml(DATA / "networks.toml")["network"]
+        entry["scope"]: entry["bandwidth"] for entry in read_toml(DATA / "networks.toml")["network"]
     }
 
 

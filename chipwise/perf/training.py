@@ -11,13 +11,13 @@ References
 .. [2] V. Korthikanti et al., "Reducing activation recomputation in large transformer models,"
    MLSys 2023, arXiv:2205.05198 (sequence parallelism, recomputation).
 .. [3] S. Rajbhandari et al., "ZeRO," SC 2020, arXiv:1910.02054 (sharding stages).
-.. [5] T. Dao, A. Gu, "Transformers are SSMs," ICML 2024, arXiv:2405.21060.
 .. [4] A. Chowdhery et al., "PaLM," arXiv:2204.02311, appendix B (MFU and HFU).
+.. [5] T. Dao, A. Gu, "Transformers are SSMs," ICML 2024, arXiv:2405.21060.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,12 +121,14 @@ class Demand:
 
     Seconds of one forward pass at the datasheet's rates: `gemm`, `head`, `attention`, `experts`
     (of which `thin` in proportion to how narrow they are) for arithmetic; `traffic`, `casts`,
-    `permute`, `scores` (a pass over all attention scores), `stored` (weights and gradients, whole micro-batch) for memory. Seconds on the wire
-    of a micro-batch: `tensor`, `context`, `inside` and `beyond` (experts' tokens within and
-    beyond the scale-up domain), `send`, `gather` (FSDP). Of a step: `exchange`, `optimiser`.
-    `kernels` and `sparse` count layers, `rounds` micro-batches, `fill` the micro-batches that the
-    pipeline's filling costs. `tokens`, `chips`; `flops` of the model and `done` with recomputation,
-    of the whole step [flop]; `limit` the rate that MFU is measured against [flop/s].
+    `permute`, `scores` (a pass over all attention scores) for memory; `stored`, weights and
+    gradients of a whole micro-batch. Seconds on the wire of a micro-batch: `tensor`, `context`,
+    `inside` and `beyond` (experts' tokens within and beyond the scale-up domain), `send`,
+    `gather` (FSDP). Of a step: `exchange`, `optimiser`. `kernels` and `sparse` count layers,
+    `rounds` micro-batches, `fill` those that the pipeline's filling costs; `backward` passes of
+    products for one forward, `again` shares of repetition as in `RECOMPUTE`. `tokens`, `chips`;
+    `flops` of the model and `done` with repetition, of the whole step [flop]; `limit` the rate
+    that MFU is measured against [flop/s].
     """
 
     gemm: Numeric
@@ -296,7 +298,8 @@ def _stage(model: Model, layout: Layout, ahead: float) -> tuple[Numeric, Numeric
 def _copies(ranks: Numeric, topk: float) -> Numeric:
     """Expected number of other ranks that a token is sent to, of `ranks` drawn evenly."""
     n = np.maximum(np.asarray(ranks, dtype=float), 1.0)
-    return ((n - 1.0) * (1.0 - (1.0 - 1.0 / n) ** topk))[()]
+    copies: Numeric = ((n - 1.0) * (1.0 - (1.0 - 1.0 / n) ** topk))[()]
+    return copies
 
 
 def _weights(
@@ -333,8 +336,8 @@ def _arithmetic(
     sequences = np.asarray(layout.micro, dtype=float)[()]
     tokens = sequences * training.seq / layout.cp
     each = tokens / layout.tp
-    gemm = attention = experts = thin = traffic = casts = permute = 0.0
-    kernels = sparse = 0.0
+    attention: Numeric = 0.0
+    gemm = experts = thin = traffic = casts = permute = kernels = sparse = 0.0
     scores = sum(part.count * part.dims.get("heads", 0.0) for part in model.layers)
     for layer in layers(model):
         gemm += layer.count * 2.0 * _whole(layer)
@@ -423,12 +426,14 @@ def _exchanges(
     spread = np.maximum(ranks * layout.tp / layout.ep, 1.0)
     learning = min(trained(training), 1.0)
     groups = ((dense, ranks, layout.tp), (routed, spread, layout.ep))
-    gather = reduce = held = 0.0
+    gather: Numeric = 0.0
+    reduce: Numeric = 0.0
+    held: Numeric = 0.0
     for part, size, stride in groups:
         rate = _rate(layout, size, stride)
         gather = gather + _WIDE * part * _ring(size) / rate
         reduce = reduce + training.gradient * learning * part * _ring(size) / rate
-        held = held + learning * part / np.where(layout.shard > 0, size, 1.0)
+        held = held + learning * part / (size if layout.shard > 0 else 1.0)
     if layout.shard >= 3:
         micro, step = 2.0 * gather + reduce, 0.0 * gather
     elif layout.shard > 0:
@@ -573,6 +578,13 @@ def factors(calibration: Calibration, chip: Chip, precision: str, stack: str) ->
     }
 
 
+def _sum(parts: Iterable[Numeric]) -> Numeric:
+    total: Numeric = 0.0
+    for part in parts:
+        total = total + part
+    return total
+
+
 def _exposed(wire: Numeric, hidden: Numeric, room: Numeric) -> Numeric:
     """What is left of a transfer of which a share hides behind `room` seconds of other work."""
     return (1.0 - hidden) * wire + np.maximum(hidden * wire - room, 0.0)
@@ -620,7 +632,7 @@ def spend(d: Demand, f: Mapping[str, Numeric]) -> TrainingStep:
         From `factors`.
     """
     shares = {name: passes for name, *passes in _local(d, f)}
-    forward, backward, again = (sum(part[k] for part in shares.values()) for k in range(3))
+    forward, backward, again = (_sum(part[k] for part in shares.values()) for k in range(3))
     local = forward + backward + again
     wire = f["wire"]
     tensor = _exposed(d.tensor * (1.0 + 0.5 * d.again[0]) / wire, f["overlap_tensor"], local)
@@ -648,14 +660,15 @@ def spend(d: Demand, f: Mapping[str, Numeric]) -> TrainingStep:
         "optimiser": d.optimiser / f["memory"],
         "overhead": f["step"] + 0.0 * micro,
     }
-    step: Numeric = sum(parts.values())
+    step = _sum(parts.values())
     rate = d.tokens / (step * d.chips)
-    bound = {name: sum(passes) * d.rounds * slower for name, passes in shares.items()}
+    bound: dict[str, Numeric] = {
+        name: _sum(passes) * d.rounds * slower for name, passes in shares.items()
+    }
     bound["memory"] = bound["memory"] + parts["optimiser"]
     bound["host"] = bound["host"] + parts["overhead"]
-    bound["network"] = sum(
-        parts[n] for n in ("tensor", "context", "expert", "pipeline", "exchange")
-    )
+    wires = ("tensor", "context", "expert", "pipeline", "exchange")
+    bound["network"] = _sum(parts[name] for name in wires)
     bound["bubble"] = parts["bubble"]
     ideal = d.chips * d.limit * step
     return TrainingStep(step, parts, d.flops / ideal, d.done / ideal, rate, bound)

@@ -6,6 +6,7 @@ in `assumed`; nothing is ever read from a measured column.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,8 @@ from chipwise.plan.training import (
     answer_training,
     search_training,
 )
-from chipwise.types import Calibration, Chip, Interval, Model
+from chipwise.types import Calibration, Chip, Interval, Model, Numeric
+from chipwise.units import to_base
 
 __all__ = ["MEASURED", "Case", "case", "filled", "measured_rate", "predict_rate"]
 
@@ -85,6 +87,10 @@ def _number(text: str | None) -> float | None:
     """First number of a cell ("64 (0)" is 64); None where there is none."""
     found = _NUMBER.search((text or "").replace(",", ""))
     return float(found[0]) if found else None
+
+
+def _one(value: Numeric) -> float:
+    return float(np.asarray(value))
 
 
 def _whole(row: Row, name: str) -> float | None:
@@ -216,45 +222,54 @@ def _interleave(row: Row, model: Model, pp: float) -> tuple[float, bool]:
     return float(max(d for d in (1, 2, 3, 4) if layers % d == 0)), True
 
 
+def _degrees(row: Row, training: Training, chips: int) -> tuple[float, float, float, float, bool]:
+    """tp, pp, cp, dp of a row, and whether it printed all of them."""
+    printed = _whole(row, "tp") is not None and _whole(row, "pp") is not None
+    tp, pp, cp = (_whole(row, name) or 1.0 for name in ("tp", "pp", "cp"))
+    dp, given, batch = chips / (tp * pp * cp), _whole(row, "dp"), _one(training.batch)
+    if batch and dp > batch and given:
+        # The printed degrees leave chips over: they can only share the sequences.
+        cp, dp, printed = chips / (tp * pp * given), given, False
+    if dp < 1 or dp != int(dp) or cp != int(cp):
+        raise BadInput(f"tp × pp × cp = {tp * pp * cp:g} does not divide {chips} chips")
+    return tp, pp, cp, dp, printed
+
+
+def _sizes(
+    row: Row, training: Training, dp: float, pp: float, stack: str
+) -> tuple[float, float, list[str]]:
+    """Sequences of a micro-batch and of a step, and which of them were assumed."""
+    micro, batch, assumed = _whole(row, "mbs"), _one(training.batch), list[str]()
+    if stack.startswith("torchtitan") and pp > 1 and micro:
+        # Its local batch is cut into micro-batches of one sequence.
+        return 1.0, batch or micro * dp, assumed
+    if micro is None and batch and _whole(row, "tp") is None:
+        micro = max(batch / dp, 1.0)
+    if micro is None or (batch and micro * dp > batch):
+        micro = max(min(micro or 1.0, batch / dp if batch else math.inf), 1.0)
+        assumed.append("mbs")
+    if not batch:
+        batch = micro * dp * (8.0 * pp if pp > 1 else 4.0)
+        assumed.append("gbs_seqs")
+    return micro, batch, assumed
+
+
 def _layout(
     row: Row, training: Training, chip: Chip, chips: int, stack: str, link: float
 ) -> tuple[Training, Layout | None, bool, list[str]]:
     """Degrees of a row; those of a fully sharded stack follow from the number of chips."""
-    given = {name: _whole(row, name) for name in ("tp", "pp", "cp", "ep", "vp", "dp", "mbs")}
-    sparse = any(part.kind == "moe" for part in training.model.layers)
-    printed = given["tp"] is not None and given["pp"] is not None
-    assumed: list[str] = []
-    if not printed and not stack.startswith(("maxtext", "deepspeed")):
+    sharded = stack.startswith(("maxtext", "deepspeed"))
+    if (_whole(row, "tp") is None or _whole(row, "pp") is None) and not sharded:
         return training, None, False, ["tp", "pp", "cp", "dp", "mbs", "act_ckpt"]
-    tp, pp, cp = (given[name] or 1.0 for name in ("tp", "pp", "cp"))
-    dp = chips / (tp * pp * cp)
-    if training.batch and dp > training.batch and given["dp"]:
-        # The printed degrees leave chips over: they can only share the sequences.
-        cp, dp = chips / (tp * pp * given["dp"]), given["dp"]
-        printed = False
-        assumed.append("cp")
-    if dp < 1 or dp != int(dp) or cp != int(cp):
-        raise BadInput(f"tp × pp × cp = {tp * pp * cp:g} does not divide {chips} chips")
-    micro = given["mbs"]
-    if stack.startswith("torchtitan") and pp > 1 and micro:
-        # Its local batch is cut into micro-batches of one sequence.
-        training = replace(training, batch=training.batch or micro * dp)
-        micro = 1.0
-    if micro is None and training.batch and not printed:
-        micro = max(training.batch / dp, 1.0)
-    if micro is None or (training.batch and micro * dp > training.batch):
-        micro = max(min(micro or 1.0, (training.batch or 1e9) / dp), 1.0)
-        assumed.append("mbs")
-    if not training.batch:
-        training = replace(training, batch=micro * dp * (8.0 * pp if pp > 1 else 4.0))
-        assumed.append("gbs_seqs")
+    tp, pp, cp, dp, printed = _degrees(row, training, chips)
+    micro, batch, assumed = _sizes(row, training, dp, pp, stack)
     chunks, guessed = _interleave(row, training.model, pp)
     if guessed:
         assumed.append("vp")
-    layout = Layout(
-        chip, tp, pp, cp, (given["ep"] or 1.0) if sparse else 1.0, dp, chunks, micro,
-        _shard(row, stack), "none", link,
-    )  # fmt: skip
+    sparse = any(part.kind == "moe" for part in training.model.layers)
+    ep = (_whole(row, "ep") or 1.0) if sparse else 1.0
+    training = replace(training, batch=batch)
+    layout = Layout(chip, tp, pp, cp, ep, dp, chunks, micro, _shard(row, stack), "none", link)
     again, guessed = _recompute(row, training, layout, stack)
     if guessed:
         assumed.append("act_ckpt")
@@ -306,14 +321,14 @@ def filled(of: Case, calibration: Calibration) -> Case:
         training = of.training
         if not training.batch:
             # Large runs that say so take 16 million tokens to a step.
-            large = max(of.chips, _LARGE // float(np.asarray(training.seq)))
+            large = max(of.chips, _LARGE // _one(training.seq))
             training = replace(training, batch=float(large if training.frozen == 0 else of.chips))
         found = search_training(training, of.chip, of.chips, terms, _SEARCH)
         return replace(of, training=training, layout=found.layout)
     if "mbs" not in of.assumed or "gbs_seqs" in of.assumed:
         return of
-    each = of.training.batch / float(np.asarray(of.layout.dp))
-    sizes = [2.0**k for k in range(5) if each % 2**k == 0] or [float(np.asarray(of.layout.micro))]
+    each = of.training.batch / _one(of.layout.dp)
+    sizes = [2.0**k for k in range(5) if each % 2**k == 0] or [_one(of.layout.micro)]
     many = replace(of.layout, micro=np.asarray(sizes))
     known = factors(calibration, of.chip, of.training.precision, of.stack)
     step = np.atleast_1d(spend(demand(of.training, many), known).step)
@@ -349,4 +364,4 @@ def measured_rate(row: Row, of: Case, flops: float | None = None) -> float | Non
     if step:
         return float(of.training.batch * of.training.seq / (step * of.chips))
     speed = _number(row.get("tflops_per_chip"))
-    return speed * 1e12 / flops if speed and flops else None
+    return to_base(speed, "TFLOPS") / flops if speed and flops else None
