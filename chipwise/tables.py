@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "policy",
     "prices",
     "rules",
+    "short",
     "simulate",
     "sources",
 ]
@@ -77,7 +79,7 @@ def number(value: float | None, digits: int = 3) -> str:
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     text = f"{value:.{digits}g}"
-    return text if "e" not in text or abs(value) < 1e-6 else f"{value:f}".rstrip("0")
+    return text if "e" not in text or abs(value) < 1e-6 else f"{Decimal(text):f}"
 
 
 def _bounded(found: Mapping[str, float] | None, unit: str = "", digits: int = 3) -> Cell:
@@ -134,7 +136,7 @@ def chips(found: Sequence[Answer], lang: str) -> Document:
     ]
     names = "id name released memory_gb bandwidth_tb bf16_tflops fp8_tflops power_w status"
     title = word("title.chips", count=len(found))
-    return [_sheet(word, title, names, rows, range(3, 8)), word("line.units")]
+    return [_sheet(word, title, names, rows, range(2, 8)), word("line.units")]
 
 
 def models(found: Sequence[Answer], lang: str) -> Document:
@@ -175,7 +177,7 @@ def prices(found: Sequence[Answer], lang: str) -> Document:
         for p in found
     ]
     title = word("title.prices", count=len(found))
-    return [_sheet(word, title, "chip kind usd region on verified source", rows, (2,))]
+    return [_sheet(word, title, "chip kind usd region on verified source", rows, (2, 4))]
 
 
 def _spread(price: Answer) -> bool:
@@ -186,7 +188,9 @@ def sources(found: Sequence[Answer], lang: str) -> Document:
     """The list of sources."""
     word = partial(say, lang)
     rows = [tuple(_text(s.get(k)) for k in ("id", "title", "url", "retrieved")) for s in found]
-    return [_sheet(word, word("title.sources", count=len(found)), "id title url retrieved", rows)]
+    return [
+        _sheet(word, word("title.sources", count=len(found)), "id title url retrieved", rows, (3,))
+    ]
 
 
 def rules(found: Sequence[Answer], lang: str) -> Document:
@@ -195,7 +199,7 @@ def rules(found: Sequence[Answer], lang: str) -> Document:
     rows = [
         (
             Cell(r["id"]),
-            Cell(r["jurisdiction"]),
+            _text(r["title"].get(lang)),
             Cell(r["start"]),
             _text(r["end"]),
             _outcome(word, r["outcome"]),
@@ -204,8 +208,8 @@ def rules(found: Sequence[Answer], lang: str) -> Document:
         )
         for r in found
     ]
-    names = "id jurisdiction start end outcome effect confidence"
-    return [_sheet(word, word("title.rules", count=len(found)), names, rows)]
+    names = "id title start end outcome effect confidence"
+    return [_sheet(word, word("title.rules", count=len(found)), names, rows, (2, 3))]
 
 
 def _outcome(word: _Say, outcome: str) -> Cell:

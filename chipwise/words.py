@@ -56,7 +56,7 @@ def told(lang: str, text: str) -> str:
     """
     if lang == "en":
         return text
-    return "；".join(_translated(part) or part for part in text.split("; "))
+    return say(lang, "word.next").join(_translated(part) or part for part in text.split("; "))
 
 
 def _translated(text: str) -> str | None:

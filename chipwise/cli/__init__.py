@@ -6,7 +6,6 @@ Nothing heavy is imported before a command runs.
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -70,11 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app.main(given, prog_name="chipwise", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has what it wanted; nothing more may reach the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2

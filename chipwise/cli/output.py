@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
     from chipwise.tables import Cell, Sheet
 
-__all__ = ["as_csv", "as_json", "check_path", "progress", "reply", "write"]
+__all__ = ["as_csv", "as_json", "check_path", "progress", "reply", "say_out", "write"]
 
 # Text of a table may be broken at so many columns, where room is scarce.
 _PHRASE = 18
 _GAP = 2
+# Names of up to so many columns are not broken.
+_NAME = 28
 _PIPED = (100, 50)
 
 
@@ -53,11 +55,21 @@ def reply(
         Makes flat rows of the answer, for CSV.
     """
     if form == "json":
-        click.echo(as_json(answer))
+        say_out(as_json(answer) + "\n")
     elif form == "csv":
-        click.echo(as_csv(rows(answer)), nl=False)
+        say_out(as_csv(rows(answer)))
     else:
-        _draw(table(answer, lang))
+        say_out(_drawn(table(answer, lang)))
+
+
+def say_out(text: str) -> None:
+    """Write to standard output; where its reader has gone, end quietly."""
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        # Nothing more may reach the closed pipe when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None
 
 
 def as_json(answer: Any) -> str:
@@ -83,7 +95,8 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=width, highlight=False, emoji=False, markup=False)
 
 
-def _draw(document: Sequence[Any]) -> None:
+def _drawn(document: Sequence[Any]) -> str:
+    """Tables and lines as wide as the terminal."""
     console, drawn = _console(), ""
     # Drawn as a whole and then written: rich would end the program where a pipe is closed.
     with console.capture() as whole:
@@ -101,17 +114,17 @@ def _draw(document: Sequence[Any]) -> None:
                     console.print(sheet.title, style="bold")
                 console.print(_table(sheet, wide=wide))
                 drawn = "table"
-    click.echo(whole.get(), nl=False)
+    return whole.get()
 
 
 def _fitted(sheet: Sheet, width: int) -> Iterator[tuple[Sheet, bool]]:
     """A table that fits: bounds beside values, beneath them, or some columns below the others."""
     for wide in (True, False):
         needed = [_needed(sheet, at, wide=wide) for at in range(len(sheet.headings))]
-        if sum(needed) + _GAP * (len(needed) - 1) <= width or (not sheet.keys and not wide):
+        if sum(needed) + _GAP * len(needed) <= width or (not sheet.keys and not wide):
             yield sheet, wide
             return
-    room = width - sum(needed[: sheet.keys]) - _GAP * sheet.keys
+    room = width - sum(needed[: sheet.keys]) - _GAP * (sheet.keys + 1)
     for at, columns in enumerate(_groups(needed, sheet.keys, room)):
         taken = [*range(sheet.keys), *columns]
         right = frozenset(k for k, column in enumerate(taken) if column in sheet.numbers)
@@ -154,6 +167,12 @@ def _needed(sheet: Sheet, at: int, *, wide: bool) -> int:
     return max([heading, *map(cell_len, pieces)])
 
 
+def _name(sheet: Sheet) -> int | None:
+    """Width of a first column whose names are short enough not to be broken."""
+    longest = max((len(row[0].text) for row in sheet.rows), default=0)
+    return max(longest, len(sheet.headings[0])) if longest <= _NAME else None
+
+
 def _broken(line: str, *, wide: bool) -> list[str]:
     """A line of plain text as it may be broken: at `_PHRASE` columns, where room is scarce."""
     from textwrap import wrap
@@ -176,12 +195,13 @@ def _table(sheet: Sheet, *, wide: bool) -> Any:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
-        pad_edge=False,
     )
     for at, heading in enumerate(sheet.headings):
         side: Any = "right" if at in sheet.numbers else "left"
-        least = _needed(sheet, at, wide=wide) if at in sheet.numbers or at < sheet.keys else None
-        table.add_column(Text(heading), justify=side, overflow="fold", min_width=least)
+        fixed = _needed(sheet, at, wide=wide) if at in sheet.numbers or at < sheet.keys else None
+        if at == 0 and not sheet.keys:
+            fixed = _name(sheet)
+        table.add_column(Text(heading), justify=side, overflow="fold", width=fixed)
     for row in sheet.rows:
         table.add_row(*(Text(_spelt(cell, wide=wide)) for cell in row))
     return table

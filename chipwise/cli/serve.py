@@ -25,7 +25,7 @@ from chipwise.cli.inputs import (
     output_options,
     overrides,
 )
-from chipwise.cli.output import as_csv, as_json, check_path, progress, reply, write
+from chipwise.cli.output import as_csv, as_json, check_path, progress, reply, say_out, write
 
 __all__ = ["COMMANDS"]
 
@@ -251,7 +251,7 @@ def plan(
         write(out, as_json(answer) + "\n")
     reply(form, lang, answer, tables.plan, _plan_rows)
     if out and form == "table":
-        click.echo(say(lang, "line.written", path=out))
+        say_out(say(lang, "line.written", path=out) + "\n")
     return 0 if any(row.feasible for row in (*found.rows, *found.apart)) else 1
 
 
@@ -321,7 +321,12 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
 @click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of all draws.")
 @click.option("--max-num-seqs", type=_COUNT, help="Sequences running at most.")
 @click.option("--max-num-batched-tokens", type=_COUNT, help="Tokens of an iteration at most.")
-@click.option("--sync/--async", "sync", default=True, help="Schedule during the last step, or not.")
+@click.option(
+    "--sync/--async",
+    "sync",
+    default=True,
+    help="Schedule a step when the one before it has ended, or while it runs.",
+)
 @click.option("--prefix-caching", is_flag=True, help="Use again the KV of equal prompts.")
 @click.option(
     "--long-prefill-token-threshold",

@@ -1,0 +1,79 @@
+"""Words shown to people: the same in both languages, all used, none elsewhere."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from chipwise.words import say, strings, told
+
+ROOT = Path(__file__).resolve().parents[2] / "chipwise"
+TEXTS = [
+    (f"{section}.{key}", text)
+    for section, entries in strings().items()
+    if section != "said"
+    for key, text in entries.items()
+]
+SAID = strings()["said"]
+CHINESE = re.compile("[一-鿿，。：；、（）]")
+# Units, formats and proper names are the same in Chinese.
+SAME = {"heading.bf16_tflops", "heading.fp8_tflops"}
+
+
+def names(text):
+    return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
+
+
+@pytest.mark.parametrize(("key", "text"), TEXTS, ids=[k for k, _ in TEXTS])
+def test_every_text_is_in_both_languages_with_the_same_names(key, text):
+    assert set(text) == {"en", "zh"}
+    assert all(text.values())
+    assert names(text["en"]) == names(text["zh"])
+    assert not CHINESE.search(text["en"])
+    assert CHINESE.search(text["zh"]) or key in SAME
+
+
+@pytest.mark.parametrize("entry", SAID, ids=[e["en"][:40] for e in SAID])
+def test_a_translated_sentence_keeps_its_values(entry):
+    assert set(names(entry["zh"])) == set(names(entry["en"]))
+    values = {name: f"<{name}>" for name in names(entry["en"])}
+    assert told("zh", entry["en"].format(**values)) == entry["zh"].format(**values)
+    assert told("en", entry["en"].format(**values)) == entry["en"].format(**values)
+
+
+def test_a_sentence_that_is_not_listed_stays_as_it_is():
+    assert told("zh", "something else") == "something else"
+
+
+def test_every_sentence_is_one_that_the_library_writes():
+    """Each fixed piece of a sentence stands in the sources, so that none goes stale."""
+    sources = "".join(p.read_text(encoding="utf-8") for p in ROOT.rglob("*.py"))
+    written = re.sub(r'"\s*\n\s*f?"', "", sources)
+    for entry in SAID:
+        for piece in re.split(r"\{\w+\}", entry["en"]):
+            assert piece.strip() in written, entry["en"]
+
+
+def test_every_text_is_used():
+    sources = "".join(p.read_text(encoding="utf-8") for p in ROOT.rglob("*.py"))
+    whole = {"status", "bound", "basis", "price_basis", "route", "quantity"}
+    unused = [
+        key
+        for key, _ in TEXTS
+        if key.partition(".")[0] not in whole
+        and not re.search(rf"\b{key.partition('.')[2]}\b", sources)
+    ]
+    assert not unused
+
+
+def test_no_chinese_outside_of_the_texts():
+    for path in ROOT.rglob("*.py"):
+        text = re.sub(r">>> .*?(?=\n\s*\n|\"\"\")", "", path.read_text("utf-8"), flags=re.DOTALL)
+        assert not CHINESE.search(text), path
+
+
+def test_a_text_is_filled_in():
+    assert say("en", "title.chips", count=91) == "91 chips"
