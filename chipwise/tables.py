@@ -32,6 +32,8 @@ __all__ = [
     "short",
     "simulate",
     "sources",
+    "train",
+    "train_mixed",
 ]
 
 Answer = Mapping[str, Any]
@@ -316,6 +318,67 @@ def _quantities(word: _Say, row: Answer) -> Iterable[tuple[str, Cell, str]]:
     yield "law", _status(word, row["status"]), ""
 
 
+def train(found: Answer, lang: str) -> Document:
+    """A training: its layout, step by part, memory by part, and the run."""
+    word = partial(say, lang)
+    title = word(
+        "title.train",
+        model=found["model"],
+        chip=f"{found['chip_count']:,} × {short(found['chip'])}",
+        layout=found["parallelism"]["text"],
+    )
+    rows = [
+        (Cell(word(f"quantity.{name}")), Cell(cell.text), Cell(cell.beside), Cell(unit))
+        for name, cell, unit in _training(word, found)
+    ]
+    lines = [
+        word("line.intervals", basis=word(f"basis.{found['basis']}")),
+        word("line.layouts", count=f"{found['considered']:,}", fitting=f"{found['fitting']:,}"),
+    ]
+    if found["usd"]:
+        lines.append(word("line.money", basis=word(f"price_basis.{found['price_basis']}")))
+    if found["rests_on_unverified"]:
+        fields = ", ".join(found["rests_on_unverified"])
+        lines.append(word("line.unverified", fields=fields))
+    lines += [told(lang, note) for note in found["notes"]]
+    names = "quantity value interval unit"
+    return [_sheet(word, title, names, rows, (1, 2)), *lines]
+
+
+def _training(word: _Say, row: Answer) -> Iterable[tuple[str, Cell, str]]:
+    yield "step", _bounded(row["step_s"]), "s"
+    for part, seconds in row["parts_s"].items():
+        if seconds:
+            yield f"part_{part}", _scaled(seconds, "s"), "s"
+    yield "mfu", _bounded(row["mfu"], "%"), "%"
+    yield "hfu", _scaled(row["hfu"], "%"), "%"
+    yield "trained", _bounded(row["tokens_per_s_per_chip"]), "token/s"
+    memory = row["memory_bytes"]
+    yield "memory", _scaled(memory["total"], "GB", 4), "GB"
+    for part in ("weights", "gradients", "optimiser", "activations", "buffers", "capacity"):
+        yield f"memory_{part}", _scaled(memory[part], "GB", 4), "GB"
+    yield "bound", Cell(word(f"bound.{row['bound']}")), ""
+    yield "power_chip", Cell(number(row["power_w"])), "W"
+    if row["run"]:
+        yield "days", Cell(number(row["days"])), "d"
+        yield "goodput", _scaled(row["run"]["goodput"], "%"), "%"
+        yield "usd_run", _bounded(row["usd"]), "USD"
+        yield "mwh", Cell(number(row["mwh"])), "MWh"
+        yield "tco2", Cell(number(row["tco2"])), "tCO2"
+
+
+def train_mixed(found: Answer, lang: str) -> Document:
+    """Several kinds of chips that share every batch: each, and what they wait for."""
+    word = partial(say, lang)
+    line = word(
+        "line.mixed",
+        step=number(found["step_s"]),
+        rate=number(found["tokens_per_s"]),
+        chip=short(found["waits_for"]),
+    )
+    return [line, *(part for kind in found["kinds"] for part in train(kind, lang))]
+
+
 def plan(found: Answer, lang: str) -> Document:
     """A row for each chip, then what was assumed, what is apart, the front, and why not."""
     word = partial(say, lang)
@@ -545,7 +608,7 @@ def _side(word: _Say, side: str, found: Answer) -> Document:
         "title.policy_side", side=word(f"word.{side}"), status=word(f"status.{found['status']}")
     )
     if not found["rules"]:
-        return [f"{title}. {word('line.no_rules')}"]
+        return [word("line.no_rules", side=title)]
     spelt = {True: "yes", False: "no", None: "unknown"}
     rows = [
         (

@@ -42,7 +42,9 @@ def _list(
     reply(form, lang, [{**e, **versions} for e in found], table, lambda a: map(flat, a))
 
 
-@click.command(epilog=_example("chips h200"))
+@click.command(
+    short_help="All chips; with an ID every value with its source.", epilog=_example("chips h200")
+)
 @click.argument("chip", metavar="[ID]", required=False)
 @output_options
 def chips(chip: str | None, form: str, lang: str) -> None:
@@ -59,7 +61,10 @@ def chips(chip: str | None, form: str, lang: str) -> None:
     _list(form, lang, found, tables.chips)
 
 
-@click.command(epilog=_example("models llama-2-70b --format json"))
+@click.command(
+    short_help="All models; with an ID what it is made of.",
+    epilog=_example("models llama-2-70b --format json"),
+)
 @click.argument("model", metavar="[ID]", required=False)
 @output_options
 def models(model: str | None, form: str, lang: str) -> None:
@@ -92,7 +97,9 @@ def _prices(chip: str | None = None) -> list[tuple[dict[str, Any], Any]]:
     return found
 
 
-@click.command(epilog=_example("prices h200"))
+@click.command(
+    short_help="All prices; with a chip what its offers come to.", epilog=_example("prices h200")
+)
 @click.argument("name", metavar="[ID]", required=False)
 @output_options
 def prices(name: str | None, form: str, lang: str) -> None:
@@ -116,7 +123,9 @@ def prices(name: str | None, form: str, lang: str) -> None:
     _show(form, lang, {"id": chip.id, "fields": fields})
 
 
-@click.command(epilog=_example("sources --format csv"))
+@click.command(
+    short_help="What the catalog's values stand on.", epilog=_example("sources --format csv")
+)
 @click.argument("key", metavar="[ID]", required=False)
 @output_options
 def sources(key: str | None, form: str, lang: str) -> None:
@@ -133,7 +142,7 @@ def sources(key: str | None, form: str, lang: str) -> None:
     _show(form, lang, answers.source_fields(key, known[key]))
 
 
-@click.command(epilog=_example("rules"))
+@click.command(short_help="Export and import rules as data.", epilog=_example("rules"))
 @click.argument("rule", metavar="[ID]", required=False)
 @output_options
 def rules(rule: str | None, form: str, lang: str) -> None:

@@ -12,7 +12,10 @@ from chipwise.cli.output import reply
 __all__ = ["COMMANDS"]
 
 
-@click.command(epilog="\b\nExample:\n  chipwise policy h200 --to CN --on 2026-11-23 --route sale")
+@click.command(
+    short_help="Whether a chip may go somewhere, rule by rule.",
+    epilog="\b\nExample:\n  chipwise policy h200 --to CN --on 2026-11-23 --route sale",
+)
 @click.argument("chip")
 @law_options
 @output_options

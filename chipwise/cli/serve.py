@@ -95,8 +95,9 @@ def _engine_options(command: Any) -> Any:
 
 
 @click.command(
+    short_help="One deployment under one load, with its 90 % intervals.",
     epilog="\b\nExample:\n  chipwise estimate llama-2-70b --chip h200 --batch 32 --isl 2048 "
-    "--osl 128 \\\n    --weights fp8 --kv fp8 --backend trtllm"
+    "--osl 128 \\\n    --weights fp8 --kv fp8 --backend trtllm",
 )
 @click.argument("model")
 @click.option("--chip", required=True, help="Chip of the catalog, or a TOML file of your own.")
@@ -171,8 +172,9 @@ def _calibration(ask: Any) -> str:
 
 
 @click.command(
+    short_help="The best deployment on each chip that meets a target.",
     epilog="\b\nExample:\n  chipwise plan llama-2-70b --chips h20,h100,h200,b200,mi300x,910c "
-    "--isl 2048 \\\n    --osl 128 --ttft 2 --tpot 0.05"
+    "--isl 2048 \\\n    --osl 128 --ttft 2 --tpot 0.05",
 )
 @click.argument("model")
 @click.option("--chips", type=Names(), required=True, help="Chips to choose from.")
@@ -287,9 +289,10 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
 
 
 @click.command(
+    short_help="Requests through an engine's scheduler, iteration by iteration.",
     epilog="\b\nExamples:\n"
     "  chipwise simulate llama-2-70b --chip h200 --tp 2 --rate 4 --isl 2048 --osl 128\n"
-    "  chipwise simulate --trace trace.csv --step-time 0.01,5e-5,5e-5,2e-8 --kv-blocks 3000"
+    "  chipwise simulate --trace trace.csv --step-time 0.01,5e-5,5e-5,2e-8 --kv-blocks 3000",
 )
 @click.argument("model", required=False)
 @click.option("--chip", help="Chip of the catalog, or a TOML file of your own.")
