@@ -16,7 +16,7 @@ FILES = (*EDGES, "catalog", "export", "plot", "sweep", "profile", "words", "cali
 # Measuring how long something took is no input; asking what day it is would be one.
 CLOCKS = {"now", "today", "utcnow", "fromtimestamp", "time_ns"}
 READS = {"open", "read_text", "write_text", "read_bytes", "write_bytes"}
-DRAW = re.compile(r"(np\.random|random)\.(?!default_rng|Generator|SeedSequence)\w+")
+DRAW = re.compile(r"np\.random\.(?!default_rng|Generator|SeedSequence)\w+")
 
 
 def _outside(names: tuple[str, ...]) -> list[tree.Module]:
