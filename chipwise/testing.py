@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from chipwise import policy
 from chipwise.catalog import as_of
 from chipwise.perf.blocks import parameters
-from chipwise.types import Block, Chip, Fact, Model
+from chipwise.types import Block, Chip, Fact, Model, Rule
 from chipwise.units import from_base
 
-__all__ = ["check_chip", "check_model"]
+__all__ = ["check_chip", "check_model", "check_rule"]
 
 _SLUG = re.compile(r"[a-z0-9.]+(-[a-z0-9.]+)*")
 _STATUS = ("public", "reported", "announced")
@@ -174,3 +175,44 @@ def check_model(model: Model, sources: Mapping[str, Any], on: date | None = None
         found = parameters(model)
         off = abs(found / model.published - 1)
         assert off <= _COUNT_TOLERANCE, f"{found:.4g} parameters, published {model.published:.4g}"
+
+
+def _check_item_condition(rule: Rule, chips: Mapping[str, Chip]) -> None:
+    """Chips are caught and spared as the rule's file says, some of either."""
+    named = policy.parse(rule.condition)
+    for each in {*rule.caught, *rule.spared, *named.chips}:
+        assert each in chips, f"there is no chip {each!r}"
+    for each in rule.caught:
+        assert policy.trace(rule, chips[each]).fires is True, f"{each} is not caught"
+    for each in rule.spared:
+        assert policy.trace(rule, chips[each]).fires is False, f"{each} is not spared"
+    if not named.names:
+        assert not rule.caught + rule.spared, "it has no item condition, so it tells no chips apart"
+        return
+    assert rule.spared, "no chip is named that it does not catch"
+    assert rule.caught or rule.extra.get("uncaught_because"), "no chip is named that it catches"
+
+
+def check_rule(rule: Rule, chips: Mapping[str, Chip], on: date | None = None) -> None:
+    """A rule of the catalog: cited, dated, its condition in the language, with chips on both sides.
+
+    Parameters
+    ----------
+    rule : Rule
+        The rule.
+    chips : mapping
+        Chips of the catalog by id.
+    on : date, optional
+        It must not be overdue for review on this day; the catalog's own unless given.
+    """
+    day = on or as_of()
+    assert _SLUG.fullmatch(rule.id.lower()), f"{rule.id!r} is no id: letters, digits and hyphens"
+    assert rule.citation, "it has no citation"
+    assert rule.start <= day, f"it begins on {rule.start}, after {day}"
+    assert not policy.overdue([rule], day), f"it was to be looked at again by {rule.review_by}"
+    assert rule.destinations, "it has no destination"
+    assert rule.routes, "it has no route"
+    policy.checked([rule])
+    _check_item_condition(rule, chips)
+    for reading in rule.readings:
+        assert set(reading.chips) <= set(chips), f"a reading names an unknown chip: {reading.chips}"

@@ -18,6 +18,7 @@ from chipwise.catalog.files import DATA, as_of, read_toml
 from chipwise.catalog.market import economics, left_out, price, prices, stale, why_not
 from chipwise.catalog.models import quantised, read_config, read_model
 from chipwise.catalog.names import Entry, begins, chip_path, exact, index, model_path, only
+from chipwise.catalog.rulebook import rules
 from chipwise.errors import BadInput
 from chipwise.types import Chip, Model
 
@@ -33,6 +34,7 @@ __all__ = [
     "model_ids",
     "price",
     "prices",
+    "rules",
     "sources",
     "stale",
     "why_not",

@@ -1,1 +1,30 @@
-"""policy"""
+"""Rules on a chip → verdict: whether it may go somewhere, by which rules, with every step.
+
+Not legal advice. Rules are data (docs/rules.md); this room computes what they say.
+"""
+
+from __future__ import annotations
+
+from chipwise.policy import metrics
+from chipwise.policy.engine import check, checked, inside, overdue, timeline, trace
+from chipwise.policy.expression import holds, parse
+from chipwise.policy.question import END_USERS, INCLUDE, ROUTES
+from chipwise.policy.statuses import STATUSES, status_order, stricter
+
+__all__ = [
+    "END_USERS",
+    "INCLUDE",
+    "ROUTES",
+    "STATUSES",
+    "check",
+    "checked",
+    "holds",
+    "inside",
+    "metrics",
+    "overdue",
+    "parse",
+    "status_order",
+    "stricter",
+    "timeline",
+    "trace",
+]

@@ -1,0 +1,50 @@
+"""Every rule of the catalog holds what a rule must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from chipwise import catalog, testing
+from chipwise.types import Rule
+
+CHIPS = {each: catalog.chip(each) for each in catalog.chip_ids()}
+RULES = catalog.rules()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
+def test_rule_holds(rule: Rule) -> None:
+    testing.check_rule(rule, CHIPS)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
+def test_a_rule_expires(rule: Rule) -> None:
+    with pytest.raises(AssertionError, match="looked at again"):
+        testing.check_rule(rule, CHIPS, on=date(2031, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"caught": ("nvidia-h20-96",)}, "nvidia-h20-96 is not caught"),
+        ({"spared": ("nvidia-h100-sxm",)}, "nvidia-h100-sxm is not spared"),
+        ({"spared": ()}, "no chip is named that it does not catch"),
+        ({"caught": ()}, "no chip is named that it catches"),
+        ({"caught": ("nvidia-h1000",)}, "no chip 'nvidia-h1000'"),
+        ({"citation": ""}, "no citation"),
+        ({"destinations": ()}, "no destination"),
+    ],
+)
+def test_the_check_sees(change: dict[str, object], said: str) -> None:
+    rule = next(r for r in RULES if r.id == "us-2023-10-3A090a-dc")
+    with pytest.raises(AssertionError, match=said):
+        testing.check_rule(replace(rule, **change), CHIPS)  # type: ignore[arg-type]
+
+
+def test_every_row_of_law_has_its_kind() -> None:
+    for rule in RULES:
+        assert (rule.confidence == "proposed") == (rule.kind in ("bill", "draft"))
+        if rule.confidence == "source" and rule.effect != "note":
+            assert rule.kind in ("law", "letter", "guidance", "licence")

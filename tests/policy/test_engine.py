@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from chipwise import catalog, policy
+from chipwise.errors import BadFact, BadInput, UnknownName
+from chipwise.types import Rule, Verdict
+from tests.policy.cases import LAST, chips, rule, rules, verdict
+
+DAY = timedelta(days=1)
+RULE_2023 = date(2023, 11, 17)
+LETTER_2023 = date(2023, 10, 23)
+LETTERS_2025 = date(2025, 4, 9)
+RULE_2026 = date(2026, 1, 15)
+
+
+def export(chip: str, on: date, **asked: object) -> str:
+    return verdict(chip, on, **asked).export.status
+
+
+def fires(found: Verdict, name: str) -> bool | None:
+    return next(t.fires for t in found.export.rules if t.id == name)
+
+
+# -- the traps -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chip", "expected"),
+    [
+        ("h20", "licence_case_by_case"),
+        ("h100", "licence_case_by_case"),
+        ("h200", "licence_case_by_case"),
+        ("mi300x", "licence_case_by_case"),
+        ("b200", "licence_denial"),
+        ("910c", "discouraged"),
+    ],
+)
+def test_sale_to_china_on_the_catalog_day(chip: str, expected: str) -> None:
+    assert export(chip, LAST) == expected
+
+
+@pytest.mark.parametrize(
+    ("chip", "day", "before", "after"),
+    [
+        # H20 lies between the prongs of 2023 and is free until the letter of April 2025.
+        ("h20", RULE_2023, "free", "free"),
+        ("h20", LETTERS_2025, "free", "licence_denial"),
+        ("h20", date(2025, 8, 11), "licence_denial", "licence_case_by_case"),
+        # L4 is caught by density alone.
+        ("l4", RULE_2023, "free", "licence_denial"),
+        # RTX 4090 is caught and may go with a notice; 4090D is not.
+        ("rtx4090", RULE_2023, "free", "notify"),
+        ("rtx4090d", RULE_2023, "free", "free"),
+        # MI210 falls under 3A090.b; L20 and L2 do not.
+        ("mi210", RULE_2023, "free", "notify"),
+        ("l20", RULE_2023, "free", "free"),
+        ("l2", RULE_2023, "free", "free"),
+        ("l20", LETTERS_2025, "free", "free"),
+        ("l2", LETTERS_2025, "free", "free"),
+        # A800 and H800 by letter, before the rule.
+        ("a800", LETTER_2023, "free", "licence_denial"),
+        ("h800", LETTER_2023, "free", "licence_denial"),
+        ("a800", RULE_2023, "licence_denial", "licence_denial"),
+        ("rtx4090", LETTER_2023, "free", "free"),
+        # The rule of October 2022 needs performance and interconnect.
+        ("a100", date(2022, 10, 21), "licence_case_by_case", "licence_denial"),
+        ("a800", date(2022, 10, 21), "free", "free"),
+        # January 2026: inside and outside the envelope.
+        ("h200-sxm", RULE_2026, "licence_denial", "licence_case_by_case"),
+        ("h200-nvl", RULE_2026, "licence_denial", "licence_case_by_case"),
+        ("mi325x", RULE_2026, "licence_denial", "licence_case_by_case"),
+        ("b200", RULE_2026, "licence_denial", "licence_denial"),
+        ("b30a", RULE_2026, "licence_denial", "licence_denial"),
+        # Ascend: no US item; the guidance of May 2025.
+        ("910c", date(2025, 5, 13), "free", "discouraged"),
+        # The bandwidth letters: above and below 1,400 GB/s.
+        ("rtx5090d", LETTERS_2025, "free", "licence_case_by_case"),
+        ("rtx5090d-v2", LETTERS_2025, "free", "free"),
+    ],
+)
+def test_the_day_before_and_the_day(chip: str, day: date, before: str, after: str) -> None:
+    assert (export(chip, day - DAY), export(chip, day)) == (before, after)
+
+
+@pytest.mark.parametrize(
+    ("chip", "envelope", "band"),
+    [
+        ("h200-sxm", True, True),
+        ("h200-nvl", True, False),
+        ("mi325x", True, True),
+        ("mi300x", True, False),
+        ("b200", False, False),
+        ("gaudi3", False, False),
+    ],
+)
+def test_the_envelope_and_the_band_of_the_tariff(chip: str, envelope: bool, band: bool) -> None:
+    found = verdict(chip, RULE_2026)
+    assert fires(found, "us-2026-01-casebycase") is envelope
+    assert fires(found, "us-2026-01-s232-25pct") is band
+    assert any("25 %" in need for need in found.needs) is band
+
+
+def test_the_arithmetic_is_shown() -> None:
+    found = next(t for t in verdict("l4", RULE_2023).export.rules if t.id == "us-2023-10-3A090a-dc")
+    assert found.arithmetic == (
+        "TPP = 121 TFLOPS (fp16, dense) × 16 bit = 1,936",
+        "PD = 1,936 / 294 mm² = 6.59",
+        "dc: yes",
+        "TPP 1,936 ≥ 4,800: no",
+        "TPP 1,936 ≥ 1,600: yes",
+        "PD 6.59 ≥ 5.92: yes",
+    )
+    assert found.fires is True
+
+
+# -- who is asked about --------------------------------------------------------------------------
+
+
+def test_a_us_control_is_evaluated_only_for_what_is_subject_to_it() -> None:
+    home = verdict("910c", LAST)
+    assert {t.id for t in home.export.rules if t.effect != "note"} == {"us-2025-05-gp10"}
+    shipped = verdict("910c", LAST, origin="US")
+    assert shipped.export.status == "licence_denial"
+    assert fires(shipped, "us-2023-10-3A090a-dc") is True
+
+
+def test_renting_abroad_and_buying_differ() -> None:
+    on = date(2025, 6, 1)
+    bought, rented = verdict("h200", on), verdict("h200", on, route="rent-abroad")
+    assert (bought.status, rented.status) == ("licence_denial", "free")
+    assert fires(bought, "us-2023-10-3A090a-dc") is True
+    assert fires(rented, "us-iaas-no-licence") is True
+    assert fires(rented, "us-2025-05-iaas-policy") is True
+    assert any("red flag" in need for need in rented.needs)
+    assert verdict("h200", on, route="rent-abroad", end_user="military").status == "licence_denial"
+
+
+def test_a_subsidiary_abroad_buys_under_the_rule_of_headquarters() -> None:
+    before, after = (
+        verdict("h200", d, route="subsidiary-abroad") for d in (RULE_2023 - DAY, RULE_2023)
+    )
+    assert (before.export.status, after.export.status) == ("free", "licence_denial")
+    # Not relaxed in January 2026.
+    assert export("h200", LAST, route="subsidiary-abroad") == "licence_denial"
+    assert export("mi210", RULE_2023, route="subsidiary-abroad") == "notify"
+    assert export("h20", RULE_2023, route="subsidiary-abroad") == "free"
+
+
+def test_re_exports_and_exports_from_elsewhere_stay_denied() -> None:
+    assert export("h200", LAST, route="reexport") == "licence_denial"
+    assert export("h200", LAST, origin="TW") == "licence_denial"
+    assert export("h200", LAST, origin="US") == "licence_case_by_case"
+
+
+def test_capacity_in_the_country_needs_what_a_sale_needs() -> None:
+    assert export("h200", RULE_2026 - DAY, route="rent-in-country") == "licence_denial"
+    assert export("h200", RULE_2026, route="rent-in-country") == "licence_case_by_case"
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ("CN", "licence_denial"),
+        ("HK", "licence_denial"),
+        ("MO", "licence_denial"),
+        ("RU", "licence_denial"),
+        ("AE", "licence_approval"),
+        ("IL", "free"),
+        ("TW", "free"),
+        ("DE", "free"),
+        ("MY", "free"),
+    ],
+)
+def test_destinations(to: str, expected: str) -> None:
+    assert export("h100", date(2024, 6, 1), to=to) == expected
+
+
+def test_a_notice_is_for_embargoed_countries_only() -> None:
+    assert export("rtx4090", LAST, to="CN") == "notify"
+    assert export("rtx4090", LAST, to="SA") == "free"
+
+
+def test_macau_was_added_later() -> None:
+    day = date(2023, 1, 17)
+    assert export("a100", day - DAY, to="MO") == "free"
+    assert export("a100", day, to="MO") == "licence_denial"
+
+
+def test_military_end_users() -> None:
+    assert export("l20", LAST, end_user="military") == "licence_denial"
+    assert export("h200", LAST, end_user="military") == "licence_denial"
+    assert export("h200", LAST, end_user="state") == "licence_case_by_case"
+
+
+# -- the other side of the border ----------------------------------------------------------------
+
+
+def test_reported_acts_are_left_out_unless_asked_for() -> None:
+    plain = verdict("h20", LAST)
+    assert "cn-2025-07-cac-summons" in plain.imports.not_evaluated
+    assert "cn-2025-07-cac-summons" not in {t.id for t in plain.imports.rules}
+    # A report that names the chip keeps its side from being called free.
+    assert plain.imports.status == "unknown"
+    assert "cn-2025-07-cac-summons" in plain.unknown
+    asked = verdict("h20", LAST, include=("reported",))
+    assert asked.imports.status == "discouraged"
+    assert asked.status == "licence_case_by_case"
+    assert asked.unknown == ()
+
+
+def test_an_open_side_does_not_matter_where_the_other_is_stricter() -> None:
+    assert verdict("h20", LAST).status == "licence_case_by_case"
+
+
+@pytest.mark.parametrize(
+    ("chip", "day", "before", "after", "asked"),
+    [
+        ("h20", date(2025, 7, 31), "free", "discouraged", {}),
+        ("rtx6000d", date(2025, 9, 17), "free", "discouraged", {}),
+        ("h100", date(2025, 10, 10), "free", "discouraged", {}),
+        ("b200", date(2025, 11, 5), "discouraged", "prohibited", {"end_user": "state"}),
+        ("b200", date(2025, 11, 5), "discouraged", "discouraged", {}),
+        ("h200", date(2026, 1, 14), "discouraged", "prohibited", {}),
+        ("h200", date(2026, 1, 28), "prohibited", "licence_case_by_case", {}),
+        ("h200", date(2026, 7, 8), "licence_case_by_case", "licence_approval", {}),
+        ("h200", date(2026, 8, 18), "licence_approval", "licence_case_by_case", {}),
+        ("910c", date(2025, 11, 5), "free", "free", {"end_user": "state"}),
+    ],
+)
+def test_the_chinese_side(
+    chip: str, day: date, before: str, after: str, asked: dict[str, str]
+) -> None:
+    statuses = [
+        verdict(chip, d, include=("reported",), **asked).imports.status for d in (day - DAY, day)
+    ]
+    if after == "licence_approval" or before == "licence_approval":
+        # Customs go on discouraging what the planners allow.
+        statuses = [s.replace("discouraged", "licence_approval") for s in statuses]
+    assert statuses == [before, after]
+
+
+def test_chinese_acts_do_not_reach_what_stays_abroad() -> None:
+    for route in ("rent-abroad", "subsidiary-abroad"):
+        assert verdict("h20", LAST, route=route, include=("reported",)).imports.status == "free"
+
+
+def test_a_bill_is_no_law() -> None:
+    l20 = verdict("l20", LAST)
+    assert (l20.status, l20.export.status) == ("free", "free")
+    assert "us-2026-03-draft-global" in l20.not_evaluated
+    assert verdict("l20", LAST, include=("proposed",)).status == "licence_case_by_case"
+    h20 = verdict("h20", LAST, include=("proposed",))
+    assert h20.export.status == "licence_denial"
+    assert verdict("b200", LAST, include=("proposed",)).export.status == "prohibited"
+
+
+# -- what is unknown -----------------------------------------------------------------------------
+
+
+def test_a_blank_die_area_is_unknown_not_free() -> None:
+    l4 = replace(catalog.chip("l4"), die_area=None)
+    found = verdict(l4, RULE_2023)
+    assert found.status == "unknown"
+    assert found.unknown == ("die_area",)
+
+
+def test_a_blank_that_does_not_matter_does_not_matter() -> None:
+    h100 = replace(catalog.chip("h100"), die_area=None)
+    assert verdict(h100, RULE_2023).status == "licence_denial"
+    assert verdict(h100, RULE_2023).unknown == ()
+
+
+def test_mi308x_has_no_published_rates() -> None:
+    found = verdict("mi308x", date(2024, 6, 1))
+    assert found.status == "unknown"
+    assert "flops" in found.unknown
+    # While the letter is refused in practice, nothing stricter is left open.
+    assert verdict("mi308x", date(2025, 6, 1)).status == "licence_denial"
+
+
+@pytest.mark.parametrize(
+    ("chip", "change", "on", "named"),
+    [
+        ("l4", {"market": ""}, RULE_2023, "market"),
+        ("h200", {"memory_bandwidth": None}, LAST, "memory_bandwidth"),
+        ("h200", {"sold_in_us": None}, LAST, "sold_in_us"),
+        ("h100", {"flops": {}}, RULE_2023, "flops.fp8"),
+        ("h100", {"flops": {}, "facts": {}}, RULE_2023, "flops"),
+        ("mi210", {"die_area": None}, RULE_2023, "die_area"),
+    ],
+)
+def test_a_missing_fact_is_named(
+    chip: str, change: dict[str, object], on: date, named: str
+) -> None:
+    found = verdict(replace(catalog.chip(chip), **change), on)  # type: ignore[arg-type]
+    assert found.status == "unknown"
+    assert named in found.unknown
+
+
+def test_the_facts_without_a_source_are_named() -> None:
+    chip = catalog.chip("rtx4090")
+    unverified = {n for n, f in chip.facts.items() if f.provenance == "unverified"}
+    found = verdict(chip, LAST).rests_on_unverified
+    assert set(found) <= unverified
+    assert "pcie_bandwidth" in found
+
+
+# -- what is disputed ----------------------------------------------------------------------------
+
+
+def disputed(found: Verdict, name: str) -> str:
+    return next(line for line in found.disputed if line.startswith(name))
+
+
+def test_a_die_area_in_dispute_is_shown_with_both_results() -> None:
+    line = disputed(verdict("mi300x", LAST), "die_area")
+    assert "1,017 mm² or 2,400 mm²: licence_case_by_case either way" in line
+
+
+def test_a_workstation_part_sold_for_servers() -> None:
+    on = date(2025, 3, 20)
+    found = verdict("rtxpro6000", on)
+    line = disputed(found, "market")
+    assert "workstation gives notify, datacenter gives licence_denial" in line
+    # What is in dispute never fails open.
+    assert found.status == "licence_denial"
+    assert "workstation gives free, datacenter gives notify" in disputed(
+        verdict("rtx6000d", on), "market"
+    )
+
+
+def test_the_bits_of_tf32_where_they_decide() -> None:
+    line = disputed(verdict("trainium3", LAST), "TF32")
+    assert "20,136) gives licence_case_by_case" in line
+    assert "21,472) gives licence_denial" in line
+    assert not any(d.startswith("TF32") for d in verdict("h100", LAST).disputed)
+
+
+def test_whether_a_letter_still_binds() -> None:
+    line = disputed(verdict("h20", LAST), "letters of April 2025")
+    assert "binding gives licence_case_by_case, not binding gives" in line
+    assert "binding gives licence_case_by_case, not binding gives free" in disputed(
+        verdict("rtx5090d", LAST), "letters of April 2025"
+    )
+    assert not verdict("l20", LAST).disputed
+
+
+def test_a_bandwidth_in_dispute_around_the_threshold() -> None:
+    line = disputed(verdict("rtx6000d", date(2025, 6, 1)), "memory_bandwidth")
+    assert "1,568 GB/s gives licence_case_by_case, 1,398 GB/s gives free" in line
+
+
+# -- timeline ------------------------------------------------------------------------------------
+
+
+def test_a_timeline_has_no_gaps_and_agrees_with_the_days() -> None:
+    since, until = date(2022, 10, 1), LAST
+    for name in ("h20", "h200", "a800", "rtx6000d", "910c"):
+        chip = catalog.chip(name)
+        found = policy.timeline(chip, rules(), since=since, until=until)
+        assert found[0].start == since
+        assert found[-1].end == until + DAY
+        for one, after in pairwise(found):
+            assert one.end == after.start
+        for period in found:
+            assert period.end is not None
+            for on in (period.start, period.end - DAY):
+                day = verdict(chip, on)
+                assert (day.status, day.export.status, day.imports.status) == (
+                    period.status,
+                    period.export,
+                    period.imports,
+                )
+
+
+def test_a_timeline_backwards_is_refused() -> None:
+    with pytest.raises(BadInput, match="or later was expected"):
+        policy.timeline(catalog.chip("h20"), rules(), since=LAST, until=LAST - DAY)
+
+
+# -- questions and rules that are wrong ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "said"),
+    [
+        ({"to": "XX"}, UnknownName, "unknown country 'XX'"),
+        ({"to": "cn"}, UnknownName, "unknown country 'cn'"),
+        ({"route": "gift"}, UnknownName, "unknown route 'gift'"),
+        ({"origin": "UK"}, UnknownName, "unknown country 'UK'"),
+        ({"end_user": "army"}, UnknownName, "unknown end user 'army'"),
+        ({"include": ("rumour",)}, UnknownName, "unknown kind of rule to include 'rumour'"),
+        ({"on": date(2021, 1, 1)}, BadInput, "begin on 2022-01-01"),
+        ({"on": datetime(2025, 1, 1)}, BadInput, "a date was expected"),  # noqa: DTZ001
+    ],
+)
+def test_a_question_that_cannot_be_asked(
+    asked: dict[str, object], error: type[BadInput], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        verdict("h20", **{"on": LAST, **asked})  # type: ignore[arg-type]
+
+
+def test_a_condition_that_is_none_names_its_file() -> None:
+    broken = replace(rule("us-2023-10-3A090b"), condition="tpp >= weight")
+    with pytest.raises(BadFact, match=r"us-2023-10-3A090b\.toml: condition: unknown name 'weight'"):
+        policy.check(catalog.chip("h20"), (*rules(), broken), on=LAST)
+
+
+def test_inside_is_the_better_of_two_outcomes() -> None:
+    letter, envelope = rule("us-2025-04-h20-letter-thresholds"), rule("us-2026-01-casebycase")
+    assert policy.inside(letter, catalog.chip("l20")) is True
+    assert policy.inside(letter, catalog.chip("h20")) is False
+    assert policy.inside(envelope, catalog.chip("h200")) is True
+    assert policy.inside(envelope, catalog.chip("b200")) is False
+    assert policy.inside(rule("us-2023-10-3A090a-dc"), catalog.chip("mi308x")) is None
+
+
+def test_rules_are_to_be_looked_at_again() -> None:
+    assert policy.overdue(rules(), LAST) == ()
+    assert set(policy.overdue(rules(), date(2030, 1, 1))) == {r.id for r in rules()}
+
+
+def test_a_relaxation_never_makes_anything_stricter() -> None:
+    milder: list[Rule] = [r for r in rules() if r.effect == "relax"]
+    without = tuple(r for r in rules() if r.effect != "relax")
+    assert milder
+    for chip in chips():
+        for include in ((), ("reported",)):
+            with_all = policy.check(chip, rules(), on=LAST, include=include).status
+            bare = policy.check(chip, without, on=LAST, include=include).status
+            if "unknown" not in (with_all, bare):
+                assert policy.status_order(with_all) <= policy.status_order(bare)
