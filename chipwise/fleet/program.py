@@ -51,7 +51,8 @@ class Program:
     Money is in million USD; the objective mixes in the risk that the instance asks for.
 
     `scale` by class is what one unit of a serve column stands for. [token/s] `unit` is the chips
-    that a unit of an acquire column stands for.
+    that a unit of an acquire column stands for. `paths` is the cost of each column along each path
+    of the tree, were that path certain; empty where there is one path.
     """
 
     instance: Instance
@@ -64,6 +65,7 @@ class Program:
     objective: Array
     scale: Array
     unit: Array
+    paths: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +142,7 @@ def compose(of: Instance) -> Program:
         _objective(frame, parts),
         frame.scale,
         frame.acquired.unit,
+        _paths(frame) if len(leaves(of.parent)) > 1 else np.zeros((0, frame.size)),
     )
 
 
