@@ -29,18 +29,7 @@ from chipwise.serving.pool import (
     touch,
 )
 
-__all__ = ["COLUMNS", "Flags", "Room", "open_room", "play", "requests"]
-
-COLUMNS = (
-    "t_start",
-    "t_end",
-    "n_running",
-    "n_waiting",
-    "n_scheduled",
-    "prefill_tokens",
-    "decode_tokens",
-    "free_blocks",
-)
+__all__ = ["Flags", "Room", "arrive", "close_up", "issue_next", "open_room", "play", "requests"]
 
 REQUEST = np.dtype(
     [
@@ -52,6 +41,7 @@ REQUEST = np.dtype(
         ("given", np.int64),  # tokens in the iteration being scheduled
         ("drafts", np.int64),  # of them, proposed by speculation
         ("held", np.int64),  # blocks
+        ("owed", np.int64),  # blocks reserved beyond them
         ("preempted", np.int64),
         ("cached", np.int64),
         ("known", np.int64),  # blocks with a node; see pool.py
@@ -77,6 +67,9 @@ COUNTS = np.dtype(
         ("arrived", np.int64),
         ("preemptions", np.int64),
         ("victims", np.int64),  # of the iteration being scheduled
+        ("owed", np.int64),  # blocks that are reserved and not yet taken
+        ("waited", np.int64),  # iterations for which prompts were held back
+        ("cut", np.int64),  # SGLang: the prompt that is cut, or -1
     ]
 )
 
@@ -85,7 +78,9 @@ class Flags(NamedTuple):
     """What the scheduler is told; `watermark` in blocks, `depth` of iterations in flight.
 
     `draft` tokens are proposed for each decode, and each is accepted with probability
-    `acceptance` if those before it were. `clients` of a closed loop, or 0.
+    `acceptance` if those before it were. `whole` prompts are
+    not cut. TensorRT-LLM: `guarantee` reserves the blocks of the whole output; prompts are held
+    back for `wait` iterations, or until they fill `share` of the budget.
     """
 
     blocks: int
@@ -102,7 +97,10 @@ class Flags(NamedTuple):
     draft: int
     acceptance: float
     seed: int
-    clients: int
+    whole: bool
+    guarantee: bool
+    wait: int
+    share: float
     record: bool
 
 
@@ -129,24 +127,30 @@ def requests(arrival: Any, isl: Any, osl: Any, rank: Any, half: Any) -> Any:
     return who
 
 
-def open_room(f: Flags, who: Any, nodes: int) -> Room:
-    """Everybody still to come, every block free; `nodes` of prefixes."""
-    n = len(who)
-    issued = n if f.clients == 0 else min(f.clients, n)
+def open_room(
+    blocks: int, block_size: int, max_seqs: int, clients: int, who: Any, nodes: int, slack: int
+) -> Room:
+    """Everybody still to come, every block free.
+
+    `nodes` of prefixes; a request may hold `slack` tokens more than its own, and where that is
+    negative blocks are counted and no more.
+    """
+    n, caching = len(who), slack >= 0
+    issued = n if clients == 0 else min(clients, n)
     counts = np.zeros(1, COUNTS)
-    counts["free"], counts["issued"] = f.blocks, issued
+    counts["free"], counts["issued"] = blocks, issued
     tables = 0
-    if f.caching:
-        most = -(-(who["isl"] + who["osl"] + 2 * f.draft) // f.block_size)
+    if caching:
+        most = -(-(who["isl"] + who["osl"] + slack) // block_size)
         who["table"] = np.cumsum(most) - most
         tables = int(most.sum())
     return Room(
         counts=counts,
-        running=np.zeros(f.max_seqs, np.int64),
-        victims=np.zeros(f.max_seqs, np.int64),
+        running=np.zeros(max_seqs, np.int64),
+        victims=np.zeros(max_seqs, np.int64),
         waiting=heap(n),
         coming=heap_of(who["arrival"][:issued] + who["half"][:issued], n),
-        block=pool(f.blocks if f.caching else 0),
+        block=pool(blocks if caching else 0),
         known=known_blocks(nodes),
         table=np.zeros(tables, np.int32),
         gaps=np.zeros(GAP_BINS, np.int64),
@@ -154,7 +158,7 @@ def open_room(f: Flags, who: Any, nodes: int) -> Room:
 
 
 @njit(cache=True)
-def arrive(f: Flags, who: Any, c: Any, coming: Any, waiting: Any, now: float) -> None:
+def arrive(f: Any, who: Any, c: Any, coming: Any, waiting: Any, now: float) -> None:
     """Put into the queue who has come."""
     while coming[0].id > 0 and coming[1].rank <= now:
         i = pop(coming)
@@ -177,6 +181,9 @@ def give(f: Flags, r: Any, c: Any, todo: int) -> int:
     """Schedule `todo` tokens of a request; the blocks that they need."""
     need = blocks_of(f, r, todo) - r.held
     c.free -= need
+    if f.guarantee:
+        c.owed -= need
+        r.owed -= need
     r.given = todo
     return int(need)
 
@@ -193,12 +200,13 @@ def name_blocks(
 
 @njit(cache=True)
 def give_back(f: Flags, r: Any, c: Any, block: Any, table: Any) -> None:
-    """Free all blocks of a request."""
+    """Free all blocks of a request, and what is reserved for it."""
     if f.caching:
         c.free += release(block, table, r, f.reuse_last)
     else:
         c.free += r.held
-    r.held = 0
+    c.owed -= r.owed
+    r.held = r.owed = 0
 
 
 @njit(cache=True)
@@ -323,12 +331,16 @@ def schedule_waiting(
         todo = total - r.computed
         if 0 < limit < todo:
             todo = limit
+        if f.whole and todo > budget:
+            break
         todo = min(todo, budget)
         need = blocks_of(f, r, todo)
-        if f.reserve:
+        if f.guarantee:
+            need = max(need, -(-(r.isl + r.osl) // f.block_size))
+        elif f.reserve:
             need = max(need, -(-total // f.block_size))
         margin = f.watermark if c.running > 0 else 0
-        if need - hit + taken + margin > c.free:
+        if need - hit + taken + margin > c.free - c.owed:
             break
         pop(waiting)
         c.waiting -= 1
@@ -336,6 +348,9 @@ def schedule_waiting(
         c.running += 1
         r.held = hit
         c.free -= taken
+        if f.guarantee:
+            r.owed = need - hit
+            c.owed += r.owed
         need = give(f, r, c, todo)
         if f.caching:
             touch(block, known, nodes, table, r, hit)
@@ -346,6 +361,22 @@ def schedule_waiting(
             r.scheduled = now
             r.cached = r.computed
     return budget
+
+
+@njit(cache=True)
+def held_back(f: Flags, who: Any, c: Any, waiting: Any) -> bool:
+    """Whether TensorRT-LLM lets prompts wait for more of them, while others decode."""
+    if f.wait == 0 or c.running == 0 or c.waiting == 0:
+        return False
+    tokens = c.running
+    for k in range(1, waiting[0].id + 1):
+        r = who[waiting[k].id]
+        tokens += r.isl + r.produced
+    if c.waited < f.wait and tokens < f.share * f.max_tokens:
+        c.waited += 1
+        return True
+    c.waited = 0
+    return False
 
 
 @njit(cache=True)
@@ -395,6 +426,18 @@ def confirm(f: Flags, r: Any) -> int:
 
 
 @njit(cache=True)
+def issue_next(who: Any, c: Any, coming: Any, r: Any, now: float) -> None:
+    """End a request, whose blocks are free; in a closed loop its client issues the next."""
+    r.finish = now + r.half
+    c.done += 1
+    if c.issued < len(who):
+        new = who[c.issued]
+        new.arrival = r.finish
+        push(coming, r.finish + new.half, 0.0, c.issued)
+        c.issued += 1
+
+
+@njit(cache=True)
 def put_out(
     f: Flags,
     who: Any,
@@ -420,13 +463,7 @@ def put_out(
         if r.produced == r.osl:
             c.waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
             give_back(f, r, c, block, table)
-            r.finish = now + r.half
-            c.done += 1
-            if c.issued < len(who):  # in a closed loop its client issues the next
-                new = who[c.issued]
-                new.arrival = r.finish
-                push(coming, r.finish + new.half, 0.0, c.issued)
-                c.issued += 1
+            issue_next(who, c, coming, r, now)
 
 
 @njit(cache=True)
@@ -472,7 +509,7 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
             budget = schedule_running(
                 f, who, c, running, waiting, victims, block, known, nodes, table, limit
             )
-            if c.victims == 0:
+            if c.victims == 0 and not held_back(f, who, c, waiting):
                 budget = schedule_waiting(
                     f, who, c, running, waiting, block, known, nodes, table, limit, budget, now
                 )

@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chipwise.errors import BadInput, UnknownName
+from chipwise.registry import SCHEDULERS
+from chipwise.serving import schedulers  # noqa: F401 -- enters the engines by name
+from chipwise.serving.case import Case
 from chipwise.types import Array, Prompts, Simulation, StepTable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["simulate"]
 
-SCHEDULERS = ("vllm",)
 LOOPS = ("auto", "plain")
+POLICIES = ("no_evict", "max_utilisation")
 
 # Longest prompt or output that is taken for one. [token]
 _LONGEST = 2**40
-# Longest output that the aggregate loop's calendar has room for. [token]
-_LONGEST_DAYS = 2**20
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Case:
-    """Requests and flags that have passed the door; names as in `simulate`."""
-
-    table: StepTable
-    times: Array
-    isl: NDArray[np.int64]
-    osl: NDArray[np.int64]
-    clients: int
-    blocks: int
-    block_size: int
-    max_seqs: int
-    max_tokens: int
-    asynchronous: bool
-    long_prefill: int
-    reserve: bool
-    watermark: int
-    rank: Array | None
-    prompts: Prompts | None
-    reuse_last: bool
-    draft: int
-    acceptance: float
-    seed: int
-    record: bool
 
 
 def simulate(
@@ -70,6 +46,15 @@ def simulate(
     prefix_caching: bool = False,
     prompts: Prompts | None = None,
     reuse_last: bool = True,
+    chunked: bool | None = None,
+    policy: str = "no_evict",
+    wait: int = 0,
+    share: float = 0.9,
+    poll: float = 1.0,
+    conservativeness: float = 1.0,
+    ratio_steps: int = 600,
+    margin: int = 20,
+    ignore_eos: bool = False,
     draft: int = 0,
     acceptance: float = 0.0,
     seed: int = 0,
@@ -100,7 +85,7 @@ def simulate(
     max_seqs, max_tokens : int
         Most requests running, most tokens in an iteration.
     scheduler : str
-        The engine; ``vllm`` is V1.
+        The engine: ``vllm`` (V1), ``sglang`` or ``trtllm``.
     asynchronous : bool
         Schedule an iteration while the one before it runs.
     long_prefill : int
@@ -117,6 +102,23 @@ def simulate(
         Which tokens the prompts share; without it, none.
     reuse_last : bool
         Use the blocks that were never full again first; before vLLM did so, they queued.
+    chunked : bool, optional
+        Cut a prompt that exceeds the budget; without it as the engine does: TensorRT-LLM does not.
+    policy : str
+        TensorRT-LLM's: ``no_evict`` admits what can finish whatever comes, ``max_utilisation``
+        what fits now.
+    wait, share : int, float
+        TensorRT-LLM: iterations for which prompts are held back while others decode, until with
+        them they fill that share of the budget. [1]
+    poll : float
+        SGLang: decode iterations between two looks at the queue.
+    conservativeness : float
+        SGLang: factor of the new-token ratio that admissions charge the running with. [1]
+    ratio_steps, margin : int
+        SGLang: decode iterations in which the ratio falls to its floor; tokens of each request
+        that a retraction makes room for.
+    ignore_eos : bool
+        SGLang: charge the running with all of their output, as it does for such requests.
     draft : int
         Tokens proposed for each decode by speculation. [token]
     acceptance : float
@@ -143,23 +145,26 @@ def simulate(
     >>> [round(float(t), 6) for t in run.first - run.arrival]
     [0.028707, 0.029808]
     """
-    if scheduler not in SCHEDULERS:
-        raise UnknownName("scheduler", scheduler, SCHEDULERS)
-    if loop not in LOOPS:
-        raise UnknownName("loop", loop, LOOPS)
+    _check_names(scheduler=(scheduler, SCHEDULERS), loop=(loop, LOOPS), policy=(policy, POLICIES))
     isl, osl = _lengths(isl, "isl"), _lengths(osl, "osl")
     if len(isl) != len(osl):
         raise BadInput(f"{len(isl)} prompts but {len(osl)} outputs; give one of each per request")
     _check_counts(1, blocks=blocks, block_size=block_size, max_seqs=max_seqs, max_tokens=max_tokens)
-    _check_counts(0, long_prefill=long_prefill, draft=draft)
-    _check_shares(watermark=watermark, acceptance=acceptance)
+    _check_counts(0, long_prefill=long_prefill, draft=draft, wait=wait, margin=margin)
+    _check_counts(1, ratio_steps=ratio_steps)
+    _check_shares(watermark, acceptance, share, conservativeness)
+    _check_engine(scheduler, asynchronous=asynchronous, draft=draft, priority=priority)
     if draft and asynchronous:
         raise BadInput(
             "speculation is simulated with synchronous scheduling only; drop one of both"
         )
-    _check_fit(isl, osl, blocks, block_size, 2 * draft)
+    # The last token's own KV is never written, but the other engines reserve its place.
+    _check_fit(isl, osl, blocks, block_size, 2 * draft - (scheduler == "vllm"))
+    whole = scheduler == "trtllm" if chunked is None else not chunked
+    if whole:
+        _check_whole(isl, max_tokens)
     times, clients = _arrivals(arrival, concurrency, len(isl))
-    case = _Case(
+    case = Case(
         table=table,
         times=times,
         isl=isl,
@@ -176,137 +181,22 @@ def simulate(
         rank=_ranks(priority, len(isl)),
         prompts=_prompts(prompts, isl) if prefix_caching else None,
         reuse_last=bool(reuse_last),
+        chunked=not whole,
+        policy=policy,
+        wait=int(wait),
+        share=float(share),
+        poll=float(poll),
+        ratio=np.inf if ignore_eos else float(conservativeness),
+        ratio_steps=int(ratio_steps),
+        margin=int(margin),
         draft=int(draft),
         acceptance=float(acceptance),
         seed=int(seed),
         record=bool(record_steps),
+        plain=loop == "plain",
     )
-    return _aggregate(case) if loop == "auto" and _aggregates(case) else _plain(case)
-
-
-def _aggregates(case: _Case) -> bool:
-    """Whether the aggregate loop gives the plain loop's answer; see loop.py for why."""
-    return (
-        not (case.asynchronous or case.long_prefill or case.draft or case.record)
-        and case.rank is None
-        and case.prompts is None
-        and case.max_seqs <= case.max_tokens
-        and case.block_size & (case.block_size - 1) == 0
-        and int(case.osl.max()) < _LONGEST_DAYS
-        and (case.table.attention_window == 0 or case.table.window == int(case.table.window))
-    )
-
-
-def _aggregate(case: _Case) -> Simulation:
-    """The case through the aggregate loop."""
-    # Numba takes half a second to import: only those who simulate pay it.
-    from chipwise.serving import clock, loop  # noqa: PLC0415
-    from chipwise.serving.heap import heap, heap_of  # noqa: PLC0415
-
-    table, n = case.table, len(case.isl)
-    limits = loop.Limits(
-        blocks=case.blocks,
-        shift=case.block_size.bit_length() - 1,
-        max_seqs=case.max_seqs,
-        max_tokens=case.max_tokens,
-        reserve=case.reserve,
-        watermark=case.watermark,
-        clients=case.clients,
-        half=float(table.request),
-        half_token=float(table.request_token),
-        window=int(table.window) if table.attention_window else 0,
-    )
-    line, coming = np.zeros(0, np.int64), heap(0)
-    if case.clients:
-        first = slice(min(case.clients, n))
-        line, coming = np.zeros(n, np.int64), heap_of(_half(case)[first], n)
-    elif table.request_token:
-        line = np.argsort(case.times + _half(case), kind="stable")
-    scheduled, first_token, finish, preempted, gaps, iterations = loop.play(
-        limits,
-        clock.clock(table, max(case.max_tokens, case.max_seqs)),
-        case.times,
-        case.isl,
-        case.osl,
-        loop.open_room(limits, n, int(case.osl.max())),
-        line,
-        coming,
-    )
-    return Simulation(
-        arrival=case.times,
-        scheduled=scheduled,
-        first=first_token,
-        finish=finish,
-        isl=case.isl,
-        osl=case.osl,
-        preempted=preempted,
-        cached=np.zeros(n, np.int64),
-        gaps=_filled(gaps),
-        gap_sum=float((finish - first_token).sum()),
-        iterations=iterations,
-        preemptions=int(preempted.sum()),
-    )
-
-
-def _plain(case: _Case) -> Simulation:
-    """The case through the plain loop."""
-    from chipwise.serving import clock, plain, prefixes  # noqa: PLC0415
-
-    flags = plain.Flags(
-        blocks=case.blocks,
-        block_size=case.block_size,
-        max_seqs=case.max_seqs,
-        max_tokens=case.max_tokens,
-        long_prefill=case.long_prefill,
-        reserve=case.reserve,
-        watermark=case.watermark,
-        depth=2 if case.asynchronous else 1,
-        by_priority=case.rank is not None,
-        caching=case.prompts is not None,
-        reuse_last=case.reuse_last,
-        draft=case.draft,
-        acceptance=case.acceptance,
-        seed=case.seed,
-        clients=case.clients,
-        record=case.record,
-    )
-    rank = np.zeros(len(case.isl)) if case.rank is None else case.rank
-    who = plain.requests(case.times, case.isl, case.osl, rank, _half(case))
-    node, nodes = np.zeros(0, np.int32), 0
-    if case.prompts is not None:
-        told = case.prompts
-        start, node, nodes = prefixes.number(
-            case.isl, case.osl, told.offset, told.ident, told.length, told.output, case.block_size
-        )
-        who["node"] = start[:-1]
-    room = plain.open_room(flags, who, nodes)
-    seconds = clock.clock(case.table, max(case.max_tokens, case.max_seqs))
-    iterations, log, victims = plain.play(flags, seconds, who, room, node)
-    by_request = {
-        name: np.ascontiguousarray(who[name])
-        for name in ("arrival", "scheduled", "first", "finish", "isl", "osl", "preempted", "cached")
-    }
-    return Simulation(
-        **by_request,
-        gaps=_filled(room.gaps),
-        gap_sum=float((by_request["finish"] - by_request["first"]).sum()),
-        iterations=iterations,
-        preemptions=int(room.counts["preemptions"][0]),
-        steps=_steps(log, plain.COLUMNS, victims) if case.record else {},
-    )
-
-
-def _half(case: _Case) -> Array:
-    """Half of the host's time for each request. [s]"""
-    return np.asarray(0.5 * (case.table.request + case.table.request_token * case.isl))
-
-
-def _filled(gaps: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
-    """Gaps that occurred, and how often."""
-    from chipwise.serving.clock import gap_centre  # noqa: PLC0415
-
-    filled = np.flatnonzero(gaps)
-    return gap_centre(filled), gaps[filled]
+    result: Simulation = SCHEDULERS[scheduler](case)
+    return result
 
 
 def _prompts(prompts: Prompts | None, isl: NDArray[np.int64]) -> Prompts:
@@ -368,27 +258,62 @@ def _check_counts(least: int, **counts: int) -> None:
             raise BadInput(f"{name} is {value}; it must be a whole number of at least {least}")
 
 
-def _check_shares(watermark: float, acceptance: float) -> None:
+def _check_names(**names: tuple[str, Collection[str]]) -> None:
+    """Names that must be among the known."""
+    for kind, (name, known) in names.items():
+        if name not in known:
+            raise UnknownName(kind, name, known)
+
+
+def _check_shares(
+    watermark: float, acceptance: float, share: float, conservativeness: float
+) -> None:
     """Shares and probabilities."""
     if not 0.0 <= watermark < 1.0:
         raise BadInput(f"watermark is {watermark}; it must be a share from 0 to below 1")
     if not 0.0 <= acceptance <= 1.0:
         raise BadInput(f"acceptance is {acceptance}; it must be a probability from 0 to 1")
+    if not 0.0 <= share <= 1.0:
+        raise BadInput(f"share is {share}; it must be a share from 0 to 1")
+    if not 0.0 <= conservativeness < np.inf:
+        raise BadInput(f"conservativeness is {conservativeness}; it must be at least 0")
+
+
+def _check_engine(
+    scheduler: str, *, asynchronous: bool, draft: int, priority: ArrayLike | None
+) -> None:
+    """Refuse flags that the simulated engine does not have."""
+    if draft and asynchronous:
+        raise BadInput(
+            "speculation is simulated with synchronous scheduling only; drop one of both"
+        )
+    if scheduler != "vllm" and (asynchronous or draft or priority is not None):
+        message = "asynchronous scheduling, speculation and priorities are simulated for vllm only"
+        raise BadInput(f"{message}, not for {scheduler}")
+
+
+def _check_whole(isl: NDArray[np.int64], max_tokens: int) -> None:
+    """Refuse a prompt that exceeds an iteration's budget where prompts are not cut."""
+    if isl.max() > max_tokens:
+        i = int(isl.argmax())
+        raise BadInput(
+            f"request {i} has {isl[i]} prompt tokens, but an iteration takes {max_tokens} and "
+            "prompts are not cut; raise max_tokens or say chunked=True"
+        )
 
 
 def _check_fit(
     isl: NDArray[np.int64], osl: NDArray[np.int64], blocks: int, size: int, extra: int
 ) -> None:
     """Refuse a request that could never finish: its KV alone is larger than the cache."""
-    # The last token's own KV is never written.
-    longest = isl + osl
-    if longest.max() + extra - 1 <= blocks * size:
+    longest = isl + osl + extra
+    if longest.max() <= blocks * size:
         return
-    i = int(np.flatnonzero(longest + extra - 1 > blocks * size)[0])
-    most = -(-(int(longest.max()) + extra - 1) // size)
+    i = int(np.flatnonzero(longest > blocks * size)[0])
+    most = -(-int(longest.max()) // size)
     raise BadInput(
         f"request {i} ({isl[i]} prompt and {osl[i]} output tokens) needs "
-        f"{-(-(longest[i] + extra - 1) // size)} blocks of {size} tokens, but the cache has "
+        f"{-(-longest[i] // size)} blocks of {size} tokens, but the cache has "
         f"{blocks}; give it at least {most} blocks"
     )
 
@@ -414,17 +339,3 @@ def _arrivals(arrival: ArrayLike | None, concurrency: int | None, n: int) -> tup
         f"request {i} arrives at {times[i]:g} s, before request {i - 1} ({times[i - 1]:g} s); "
         "sort the requests by arrival"
     )
-
-
-def _steps(
-    log: Array, columns: tuple[str, ...], victims: list[tuple[int, int]]
-) -> dict[str, NDArray[Any]]:
-    """Columns of the iterations, the preempted ids of each as text."""
-    steps: dict[str, NDArray[Any]] = {"step": np.arange(1, len(log) + 1)}
-    for k, name in enumerate(columns):
-        steps[name] = log[:, k].copy() if k < 2 else log[:, k].astype(np.int64)
-    texts: list[list[int]] = [[] for _ in range(len(log))]
-    for step, i in victims:
-        texts[step].append(i)
-    steps["preempted"] = np.array([" ".join(map(str, sorted(ids))) for ids in texts], dtype=str)
-    return steps

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chipwise import serving
 from chipwise.catalog.traces import trace
-from chipwise.serving import simulation
+from chipwise.serving import schedulers
 from chipwise.types import StepTable
 
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
@@ -34,7 +34,7 @@ def same(table, arrival, isl, osl, **kw):
 def aggregate_only(monkeypatch):
     """Whoever asks for `auto` must get the aggregate loop."""
     monkeypatch.setattr(
-        simulation, "_aggregates", lambda case, ask=simulation._aggregates: ask(case) or 1 / 0
+        schedulers, "_aggregates", lambda case, ask=schedulers._aggregates: ask(case) or 1 / 0
     )
 
 
@@ -44,7 +44,9 @@ requests = st.lists(
 
 
 @pytest.mark.usefixtures("aggregate_only")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     requests,
     st.integers(25, 120),
@@ -114,7 +116,7 @@ def test_equals_the_plain_loop_where_requests_are_preempted():
     ],
 )
 def test_what_the_aggregate_cannot_tell_goes_to_the_plain_loop(other, monkeypatch):
-    monkeypatch.setattr(simulation, "_aggregate", lambda case: 1 / 0)
+    monkeypatch.setattr(schedulers, "_aggregate", lambda case: 1 / 0)
     run = serving.simulate(TABLE, [0.0], [10], [5], blocks=100, **other)
     assert run.finish[0] > 0
     with pytest.raises(ZeroDivisionError):

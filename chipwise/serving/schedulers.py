@@ -1,0 +1,238 @@
+"""The engines' schedulers by name: a Case → a Simulation.
+
+Numba takes half a second to import, so that the compiled loops are imported when one is played.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chipwise.registry import scheduler
+from chipwise.serving.case import Case
+from chipwise.types import Array, Simulation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["COLUMNS", "sglang", "trtllm", "vllm"]
+
+COLUMNS = (
+    "t_start",
+    "t_end",
+    "n_running",
+    "n_waiting",
+    "n_scheduled",
+    "prefill_tokens",
+    "decode_tokens",
+    "free_blocks",
+)
+
+# Longest output that the aggregate loop's calendar has room for. [token]
+_LONGEST_DAYS = 2**20
+# SGLang's new-token ratio at the start, and its floor as a share of that.
+_RATIO_START, _RATIO_FLOOR = 0.7, 0.14
+# Longest output that SGLang's admission asks for. [token]
+_RATIO_LONGEST = 4096
+
+
+@scheduler("vllm")
+def vllm(case: Case) -> Simulation:
+    """V1 of vLLM: decodes first, then prompts cut to what the budget leaves."""
+    if not case.plain and _aggregates(case) and case.chunked:
+        return _aggregate(case)
+    return _played(case, guarantee=False, wait=0)
+
+
+@scheduler("trtllm")
+def trtllm(case: Case) -> Simulation:
+    """TensorRT-LLM: as vLLM, with whole prompts and room for the whole output."""
+    return _played(case, guarantee=case.policy == "no_evict", wait=case.wait)
+
+
+@scheduler("sglang")
+def sglang(case: Case) -> Simulation:
+    """SGLang: prefill alone and first, admission by a guess of what the running will write."""
+    from chipwise.serving import clock  # noqa: PLC0415
+    from chipwise.serving import sglang as engine  # noqa: PLC0415
+
+    start = _RATIO_START * case.ratio if case.ratio < np.inf else 1.0
+    floor = start * _RATIO_FLOOR if case.ratio < np.inf else 1.0
+    flags = engine.SglangFlags(
+        block_size=case.block_size,
+        max_seqs=case.max_seqs,
+        chunk=case.max_tokens,
+        start=start,
+        floor=floor,
+        fall=(start - floor) / case.ratio_steps,
+        margin=case.margin,
+        longest=_RATIO_LONGEST,
+        poll=case.poll,
+        caching=case.prompts is not None,
+        record=case.record,
+        by_priority=False,
+    )
+    who, nodes, room = _room(case)
+    seconds = clock.clock(case.table, max(case.max_tokens, case.max_seqs))
+    log = engine.play(flags, seconds, who, room, nodes)
+    return _told(case, who, room, log, (*COLUMNS, "ratio"))
+
+
+def _aggregates(case: Case) -> bool:
+    """Whether the aggregate loop gives the plain loop's answer; see loop.py for why."""
+    return (
+        not (case.asynchronous or case.long_prefill or case.draft or case.record)
+        and case.rank is None
+        and case.prompts is None
+        and case.max_seqs <= case.max_tokens
+        and case.block_size & (case.block_size - 1) == 0
+        and int(case.osl.max()) < _LONGEST_DAYS
+        and (case.table.attention_window == 0 or case.table.window == int(case.table.window))
+    )
+
+
+def _aggregate(case: Case) -> Simulation:
+    """The case through the aggregate loop."""
+    from chipwise.serving import clock, loop  # noqa: PLC0415
+    from chipwise.serving.heap import heap, heap_of  # noqa: PLC0415
+
+    table, n = case.table, len(case.isl)
+    limits = loop.Limits(
+        blocks=case.blocks,
+        shift=case.block_size.bit_length() - 1,
+        max_seqs=case.max_seqs,
+        max_tokens=case.max_tokens,
+        reserve=case.reserve,
+        watermark=case.watermark,
+        clients=case.clients,
+        half=float(table.request),
+        half_token=float(table.request_token),
+        window=int(table.window) if table.attention_window else 0,
+    )
+    line, coming = np.zeros(0, np.int64), heap(0)
+    if case.clients:
+        first = slice(min(case.clients, n))
+        line, coming = np.zeros(n, np.int64), heap_of(_half(case)[first], n)
+    elif table.request_token:
+        line = np.argsort(case.times + _half(case), kind="stable")
+    scheduled, first_token, finish, preempted, gaps, iterations = loop.play(
+        limits,
+        clock.clock(table, max(case.max_tokens, case.max_seqs)),
+        case.times,
+        case.isl,
+        case.osl,
+        loop.open_room(limits, n, int(case.osl.max())),
+        line,
+        coming,
+    )
+    return Simulation(
+        arrival=case.times,
+        scheduled=scheduled,
+        first=first_token,
+        finish=finish,
+        isl=case.isl,
+        osl=case.osl,
+        preempted=preempted,
+        cached=np.zeros(n, np.int64),
+        gaps=_filled(gaps),
+        gap_sum=float((finish - first_token).sum()),
+        iterations=iterations,
+        preemptions=int(preempted.sum()),
+    )
+
+
+def _played(case: Case, *, guarantee: bool, wait: int) -> Simulation:
+    """The case through the plain loop."""
+    from chipwise.serving import clock, plain  # noqa: PLC0415
+
+    flags = plain.Flags(
+        blocks=case.blocks,
+        block_size=case.block_size,
+        max_seqs=case.max_seqs,
+        max_tokens=case.max_tokens,
+        long_prefill=case.long_prefill,
+        reserve=case.reserve,
+        watermark=case.watermark,
+        depth=2 if case.asynchronous else 1,
+        by_priority=case.rank is not None,
+        caching=case.prompts is not None,
+        reuse_last=case.reuse_last,
+        draft=case.draft,
+        acceptance=case.acceptance,
+        seed=case.seed,
+        whole=not case.chunked,
+        guarantee=guarantee,
+        wait=wait,
+        share=case.share,
+        record=case.record,
+    )
+    who, nodes, room = _room(case)
+    seconds = clock.clock(case.table, max(case.max_tokens, case.max_seqs * (case.draft + 1)))
+    log = plain.play(flags, seconds, who, room, nodes)
+    return _told(case, who, room, log, COLUMNS)
+
+
+def _room(case: Case) -> tuple[Any, Any, Any]:
+    """Records of the requests, the nodes of their blocks, and the room in which they stand."""
+    from chipwise.serving import plain, prefixes  # noqa: PLC0415
+
+    rank = np.zeros(len(case.isl)) if case.rank is None else case.rank
+    who = plain.requests(case.times, case.isl, case.osl, rank, _half(case))
+    node, nodes, slack = np.zeros(0, np.int32), 0, -1
+    if case.prompts is not None:
+        told = case.prompts
+        start, node, nodes = prefixes.number(
+            case.isl, case.osl, told.offset, told.ident, told.length, told.output, case.block_size
+        )
+        who["node"] = start[:-1]
+        slack = 2 * case.draft
+    room = plain.open_room(
+        case.blocks, case.block_size, case.max_seqs, case.clients, who, nodes, slack
+    )
+    return who, node, room
+
+
+def _told(case: Case, who: Any, room: Any, log: Any, columns: tuple[str, ...]) -> Simulation:
+    """What the records say at the end."""
+    iterations, rows, victims = log
+    by_request = {
+        name: np.ascontiguousarray(who[name])
+        for name in ("arrival", "scheduled", "first", "finish", "isl", "osl", "preempted", "cached")
+    }
+    return Simulation(
+        **by_request,
+        gaps=_filled(room.gaps),
+        gap_sum=float((by_request["finish"] - by_request["first"]).sum()),
+        iterations=iterations,
+        preemptions=int(room.counts["preemptions"][0]),
+        steps=_steps(rows, columns, victims) if case.record else {},
+    )
+
+
+def _half(case: Case) -> Array:
+    """Half of the host's time for each request. [s]"""
+    return np.asarray(0.5 * (case.table.request + case.table.request_token * case.isl))
+
+
+def _filled(gaps: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+    """Gaps that occurred, and how often."""
+    from chipwise.serving.clock import gap_centre  # noqa: PLC0415
+
+    filled = np.flatnonzero(gaps)
+    return gap_centre(filled), gaps[filled]
+
+
+def _steps(
+    rows: Array, columns: tuple[str, ...], victims: list[tuple[int, int]]
+) -> dict[str, NDArray[Any]]:
+    """Columns of the iterations, the preempted ids of each as text."""
+    steps: dict[str, NDArray[Any]] = {"step": np.arange(1, len(rows) + 1)}
+    for k, name in enumerate(columns):
+        fraction = name.startswith("t_") or name == "ratio"
+        steps[name] = rows[:, k].copy() if fraction else rows[:, k].astype(np.int64)
+    texts: list[list[int]] = [[] for _ in range(len(rows))]
+    for step, i in victims:
+        texts[step].append(i)
+    steps["preempted"] = np.array([" ".join(map(str, sorted(ids))) for ids in texts], dtype=str)
+    return steps

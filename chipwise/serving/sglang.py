@@ -1,0 +1,339 @@
+"""SGLang's scheduler, told plainly: prefill goes first and alone, while decodes stand still.
+
+An iteration prefills whoever fits, up to a chunk of tokens, and only if nobody does it decodes.
+Who fits is a guess of how much the running may still write: their remaining output times the
+new-token ratio, which falls while decoding goes well and is estimated anew when it did not. Then
+requests are retracted, the fewest outputs first, and queue again at the end. With prefix caching
+the radix tree is told by its pages, which are the blocks: a prompt's are known once it is
+prefilled, an output's when the request ends.
+
+In the functions r is the record of a request, i its number, c the record of the engine's counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from chipwise.serving.clock import Clock, clipped_pairs, gap_bin, step_seconds
+from chipwise.serving.heap import pop, push
+from chipwise.serving.plain import Room, arrive, close_up, issue_next
+from chipwise.serving.pool import commit, evictable, hits, release, take, touch
+
+__all__ = ["SglangFlags", "play"]
+
+
+REUSE_LAST = True  # what is not in the tree is free at once
+
+
+class SglangFlags(NamedTuple):
+    """What the scheduler is told.
+
+    The ratio begins at `start` and falls by `fall` in each decode iteration down to `floor`; a
+    retraction makes room for `margin` tokens of each that stays. `longest` output is what an
+    admission asks for at most. [token] The queue is looked at every `poll` decode iterations,
+    after a prefill and when idle.
+    """
+
+    block_size: int
+    max_seqs: int
+    chunk: int
+    start: float
+    floor: float
+    fall: float
+    margin: int
+    longest: int
+    poll: float
+    caching: bool
+    record: bool
+    by_priority: bool
+
+
+@njit(cache=True)
+def left_over(f: SglangFlags, who: Any, c: Any, running: Any, ratio: float) -> float:
+    """Tokens that the cache has room for when the running have written what they may."""
+    room = float(c.free * f.block_size)
+    for place in range(c.running):
+        r = who[running[place]]
+        if r.given == 0:  # who prefills is charged by his own admission
+            room -= min(r.osl - r.produced, f.longest) * ratio
+    return room
+
+
+@njit(cache=True)
+def hold(f: SglangFlags, r: Any, c: Any, todo: int) -> int:
+    """Schedule `todo` tokens of a request; the blocks that they need."""
+    need = -(-(r.computed + todo) // f.block_size) - r.held
+    c.free -= need
+    r.given = todo
+    return int(need)
+
+
+@njit(cache=True)
+def schedule_prefill(  # noqa: PLR0915 -- one admission, read top to bottom
+    f: SglangFlags,
+    who: Any,
+    c: Any,
+    running: Any,
+    waiting: Any,
+    block: Any,
+    known: Any,
+    nodes: Any,
+    table: Any,
+    ratio: float,
+    now: float,
+) -> None:
+    """Admit who fits, in order, until the chunk is full; c.cut goes on before all."""
+    budget = f.chunk
+    room = left_over(f, who, c, running, ratio)
+    if c.cut >= 0:
+        r = who[c.cut]
+        whole = r.isl + r.produced - r.computed
+        room += min(r.osl - r.produced, f.longest) * ratio
+        todo = min(whole, budget)
+        need = hold(f, r, c, todo)
+        if f.caching:
+            take(block, known, table, r, need)
+        r.held += need
+        budget -= todo
+        room -= todo
+        if todo == whole:
+            room -= min(r.osl - r.produced, f.longest)
+            c.cut = -1
+    while c.cut < 0 and c.waiting > 0 and budget > 0 and c.running < f.max_seqs:
+        i = waiting[1].id
+        r = who[i]
+        total = r.isl + r.produced
+        hit, taken = 0, 0
+        if f.caching:
+            hit = hits(known, nodes, r, (total - 1) // f.block_size)
+            taken = evictable(block, known, nodes, r, hit)
+        whole = total - hit * f.block_size
+        output = min(r.osl - r.produced, f.longest)
+        if whole + output + taken * f.block_size > room:
+            break
+        todo = whole
+        if whole > budget:  # a cut falls on the edge of a block
+            todo = budget - budget % f.block_size
+        if todo == 0 or -(-todo // f.block_size) + taken > c.free:
+            break
+        pop(waiting)
+        c.waiting -= 1
+        running[c.running] = i
+        c.running += 1
+        r.computed, r.held = hit * f.block_size, hit
+        c.free -= taken
+        need = hold(f, r, c, todo)
+        if f.caching:
+            touch(block, known, nodes, table, r, hit)
+            take(block, known, table, r, need)
+        r.held += need
+        budget -= todo
+        room -= taken * f.block_size + todo
+        if todo < whole:
+            c.cut = i
+        else:
+            room -= output
+        if np.isnan(r.scheduled):
+            r.scheduled = now
+            r.cached = r.computed
+
+
+@njit(cache=True)
+def weakest(who: Any, c: Any, running: Any) -> int:
+    """Place of the running request that has made the fewest tokens, of equals the longest."""
+    at = 0
+    for place in range(1, c.running):
+        a, b = who[running[place]], who[running[at]]
+        if a.produced < b.produced or (a.produced == b.produced and a.isl >= b.isl):
+            at = place
+    return at
+
+
+@njit(cache=True)
+def retract(
+    f: SglangFlags,
+    who: Any,
+    c: Any,
+    running: Any,
+    waiting: Any,
+    victims: Any,
+    block: Any,
+    table: Any,
+) -> float:
+    """Send requests back to the queue until the others can go on; the ratio from now on."""
+    while c.running > 1 and (c.victims == 0 or c.free * f.block_size < f.margin * c.running):
+        at = weakest(who, c, running)
+        i = running[at]
+        r = who[i]
+        for place in range(at, c.running - 1):
+            running[place] = running[place + 1]
+        c.running -= 1
+        c.free += release(block, table, r, REUSE_LAST) if f.caching else r.held
+        r.held = r.computed = r.given = 0
+        r.preempted += 1
+        victims[c.victims] = i
+        c.victims += 1
+        c.preemptions += 1
+        c.arrived += 1
+        push(waiting, r.rank if f.by_priority else 0.0, float(c.arrived), i)
+        c.waiting += 1
+    made, limits = 0, 0
+    for place in range(c.running):
+        r = who[running[place]]
+        made += r.produced
+        limits += r.osl
+    ratio = (made + f.margin * c.running) / (limits + 1.0)
+    return float(min(ratio, 1.0))
+
+
+@njit(cache=True)
+def schedule_decode(
+    f: SglangFlags,
+    who: Any,
+    c: Any,
+    running: Any,
+    waiting: Any,
+    victims: Any,
+    block: Any,
+    known: Any,
+    table: Any,
+    ratio: float,
+) -> float:
+    """Give every running request one token; the ratio from now on."""
+    need = 0
+    for place in range(c.running):
+        need += who[running[place]].computed % f.block_size == 0
+    if need > c.free:
+        ratio = retract(f, who, c, running, waiting, victims, block, table)
+    else:
+        ratio = max(ratio - f.fall, f.floor)
+    for place in range(c.running):
+        r = who[running[place]]
+        new = hold(f, r, c, 1)
+        if f.caching and new > 0:
+            take(block, known, table, r, new)
+        r.held += new
+    return ratio
+
+
+@njit(cache=True)
+def launch(
+    clock: Clock,
+    who: Any,
+    c: Any,
+    running: Any,
+    sampled: Any,
+    decoding: bool,  # noqa: FBT001
+) -> tuple[float, int, int, int]:
+    """Move everybody on by his tokens; seconds, requests, tokens, and how many get a token."""
+    tokens, context, batch, samples = 0, 0, 0, 0
+    clipped, pairs, pairs_window = 0.0, 0.0, 0.0
+    for place in range(c.running):
+        r = who[running[place]]
+        todo, before = r.given, r.computed
+        if todo == 0:
+            continue
+        r.given = 0
+        r.computed += todo
+        batch += 1
+        tokens += todo
+        context += r.computed
+        if decoding:
+            clipped += min(float(r.computed), clock.window)
+        else:
+            pairs += todo * (before + 0.5 * todo)
+            pairs_window += clipped_pairs(before, todo, clock.window)
+        if r.computed == r.isl + r.produced:
+            sampled[samples] = running[place]
+            samples += 1
+    prefill, decode = (0, tokens) if decoding else (tokens, 0)
+    attended = context if decoding else 0
+    seconds = step_seconds(clock, prefill, decode, context, attended, clipped, pairs, pairs_window)
+    return seconds, batch, tokens, samples
+
+
+@njit(cache=True)
+def put_out(
+    f: SglangFlags,
+    who: Any,
+    c: Any,
+    coming: Any,
+    block: Any,
+    known: Any,
+    nodes: Any,
+    table: Any,
+    gaps: Any,
+    sampled: Any,
+    samples: int,
+    now: float,
+) -> None:
+    """Give each its token; a prompt that is done becomes known, and who has all tokens leaves."""
+    for k in range(samples):
+        r = who[sampled[k]]
+        if f.caching and r.computed == r.isl + r.produced and r.known * f.block_size < r.isl:
+            commit(block, known, nodes, table, r, r.computed // f.block_size)
+        r.produced += 1
+        if r.produced == 1:
+            r.first = now + r.half
+        else:
+            gaps[gap_bin(now - r.last)] += 1
+        r.last = now
+        if r.produced == r.osl:
+            if f.caching:
+                commit(block, known, nodes, table, r, r.computed // f.block_size)
+                c.free += release(block, table, r, REUSE_LAST)
+            else:
+                c.free += r.held
+            r.held = 0
+            issue_next(who, c, coming, r, now)
+
+
+@njit(cache=True)
+def play(f: SglangFlags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
+    """Play requests through the scheduler to the last one's end; returns as plain.play does."""
+    c, running, waiting, coming = room.counts[0], room.running, room.waiting, room.coming
+    block, known, table, victims = room.block, room.known, room.table, room.victims
+    c.cut = -1
+    now, ratio, since, fresh, iterations = 0.0, f.start, 0, True, 0
+    sampled = np.zeros(f.max_seqs, np.int64)
+    log, gone = np.zeros((1024 if f.record else 0, 9)), [(0, 0) for _ in range(0)]
+    while c.done < len(who):
+        if fresh or c.running == 0 or since >= f.poll:
+            arrive(f, who, c, coming, waiting, now)
+            since = 0
+        c.victims = 0
+        waited = c.cut >= 0
+        if c.cut >= 0 or (c.waiting > 0 and c.running < f.max_seqs):
+            before = c.running
+            schedule_prefill(f, who, c, running, waiting, block, known, nodes, table, ratio, now)
+            fresh = waited or c.running > before
+        else:
+            fresh = False
+        if not fresh and c.running > 0:
+            ratio = schedule_decode(
+                f, who, c, running, waiting, victims, block, known, table, ratio
+            )
+            since += 1
+        if c.running == 0:
+            now = max(now, coming[1].rank)
+            continue
+        free, n_waiting = c.free, c.waiting
+        seconds, batch, tokens, samples = launch(clock, who, c, running, sampled, not fresh)
+        end = now + seconds
+        if f.record:
+            if iterations == len(log):
+                log = np.concatenate((log, np.zeros_like(log)))
+            log[iterations, 0], log[iterations, 1] = now, end
+            log[iterations, 2], log[iterations, 3] = c.running, n_waiting
+            log[iterations, 4], log[iterations, 7] = batch, free
+            log[iterations, 5 if fresh else 6] = tokens
+            log[iterations, 8] = ratio
+            gone.extend([(iterations, i) for i in victims[: c.victims]])
+        iterations += 1
+        now = end
+        put_out(f, who, c, coming, block, known, nodes, table, room.gaps, sampled, samples, now)
+        close_up(who, c, running)
+    return iterations, log[:iterations], gone
