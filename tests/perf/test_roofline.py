@@ -48,7 +48,7 @@ def test_nearest_scope_wins(general: Calibration, h100: Chip) -> None:
 
 
 def test_missing_factor_names_the_formats_there_are(general: Calibration, h100: Chip) -> None:
-    with pytest.raises(NotCalibrated, match="no gemm in fp3 .* it has gemm in bf16"):
+    with pytest.raises(NotCalibrated, match=r"no gemm in fp3 .* it has gemm in bf16"):
         efficiency(general, "gemm", "fp3", h100)
 
 
