@@ -81,7 +81,7 @@ def priced(
 ) -> PlanRow:
     """A row from an estimate and what was simulated of it: money, energy, intervals, basis."""
     side = made.decode
-    found = intervals.basis(terms.calibration, model, side.chip, made.backend)
+    found = _basis(made, model, terms.calibration)
     unverified = _unverified(made, model)
     speed = [f for f in unverified if not f.endswith(("power", "die_area"))]
     full = float(np.asarray(one.throughput))
@@ -105,6 +105,9 @@ def priced(
         key = name if name in ("ttft", "tpot") else "throughput"
         width = intervals.half_width(terms.calibration, found, key, len(speed))
         quantities[name] = intervals.widen(value, width)
+    # Chips are capped at their rating, however far off the rest may be.
+    draw = quantities["power"]
+    quantities["power"] = replace(draw, high=max(min(draw.high, _rated_power(made)), power))
     usd = _hourly(made, power / float(np.asarray(one.chips)), terms)
     token = _per_token(usd, quantities["throughput"]) if usd else None
     carbon = None if terms.carbon is None else values["energy"] * terms.carbon
@@ -125,6 +128,13 @@ def priced(
         rests_on_unverified=unverified,
         considered=1,
     )
+
+
+def _basis(made: Deployment, model: Model, calibration: Calibration) -> str:
+    """What was measured near it; with two sides, near the one of which less was."""
+    sides = [side for side in (made.decode, made.prefill) if side is not None]
+    found = [intervals.basis(calibration, model, side.chip, made.backend) for side in sides]
+    return max(found, key=intervals.BASES.index)
 
 
 def _rated_power(made: Deployment) -> float:

@@ -160,3 +160,19 @@ def test_same_question_same_bits(h200: Chip, llama2: Model, terms: Terms) -> Non
     first, second = (plan.search([h200], llama2, LOAD, terms).rows[0] for _ in range(2))
     assert first.simulated == second.simulated
     assert first.quantities == second.quantities
+
+
+def test_power_never_exceeds_the_rating(h200: Chip, llama2: Model, terms: Terms) -> None:
+    found = plan.search([h200], llama2, LOAD, quick(terms))
+    for row in (*found.rows, *found.apart):
+        assert row.estimate is not None
+        assert row.quantities["power"].high <= h200.power * float(row.estimate.chips) * (1 + 1e-9)
+
+
+def test_a_pair_is_as_sure_as_its_less_known_side(h200: Chip, llama2: Model, terms: Terms) -> None:
+    ascend = catalog.chip("ascend-910c")
+    found = plan.search([h200, ascend], llama2, LOAD, quick(terms), mode="disagg")
+    mixed = [r for r in found.apart if r.deployment and r.deployment.prefill]
+    for row in mixed:
+        chips = {row.chip.id, row.deployment.prefill.chip.id}
+        assert (row.basis == "datasheet") == (ascend.id in chips)
