@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -120,9 +120,7 @@ def _series(at: Horizon, key: str, value: object, field: Field) -> Array:
                 f"{count} numbers were expected, one for each quarter from {at.periods[0]} to "
                 f"{at.periods[-1]}, not {len(value)}",
             )
-        return np.array(
-            [_number(at.source, f"{key}[{i}]", v, field) for i, v in enumerate(value)]
-        )
+        return np.array([_number(at.source, f"{key}[{i}]", v, field) for i, v in enumerate(value)])
     if not isinstance(value, Mapping):
         return np.full(count, _number(at.source, key, value, field))
     if "start" in value or "yearly" in value:
@@ -193,9 +191,7 @@ def _unserved(source: str, key: str, value: object) -> tuple[tuple[float, float]
     made = []
     for i, step in enumerate(value):
         if set(step) != {"share", "usd_per_million_tokens"}:
-            raise BadFact(
-                source, f"{key}[{i}]", "share and usd_per_million_tokens were expected"
-            )
+            raise BadFact(source, f"{key}[{i}]", "share and usd_per_million_tokens were expected")
         share = Field("number", "", least=0.0, most=1.0)
         each = _number(source, f"{key}[{i}].share", step["share"], share)
         usd = _number(source, f"{key}[{i}].usd_per_million_tokens",
@@ -214,36 +210,51 @@ def _like(source: str, key: str, value: object) -> tuple[str, float]:
     return str(value["chip"]), _number(source, f"{key}.factor", value["factor"], each)
 
 
-def _value(at: Horizon, key: str, value: object, field: Field) -> Any:
-    """One checked value."""
-    match field.kind:
-        case "text" if isinstance(value, str) and value:
-            return value
-        case "flag" if isinstance(value, bool):
-            return value
-        case "texts" if isinstance(value, list) and all(isinstance(v, str) for v in value):
-            return tuple(value)
-        case "number":
-            return _number(at.source, key, value, field)
-        case "whole" if isinstance(value, int):
-            return int(_number(at.source, key, value, field))
-        case "series":
-            return _series(at, key, value, field)
-        case "period":
-            return quarter(at.source, key, value) - at.first
-        case "numbers":
-            return _numbers(at.source, key, value)
-        case "statuses":
-            return _statuses(at, key, value)
-        case "steps":
-            return _unserved(at.source, key, value)
-        case "like":
-            return _like(at.source, key, value)
-        case "cut_off" if isinstance(value, Mapping):
-            return {str(k): str(v) for k, v in value.items()}
-    expected = {"texts": "a list of texts", "whole": "a whole number", "cut_off": "a table"}
-    wanted = expected.get(field.kind, f"a {field.kind}")
-    raise BadFact(at.source, key, f"{wanted} was expected, not {value!r}")
+def _text(at: Horizon, key: str, value: object, _field: Field) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadFact(at.source, key, f"a text was expected, not {value!r}")
+    return value
+
+
+def _texts(at: Horizon, key: str, value: object, _field: Field) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise BadFact(at.source, key, f"a list of texts was expected, not {value!r}")
+    return tuple(value)
+
+
+def _flag(at: Horizon, key: str, value: object, _field: Field) -> bool:
+    if not isinstance(value, bool):
+        raise BadFact(at.source, key, f"true or false was expected, not {value!r}")
+    return value
+
+
+def _whole(at: Horizon, key: str, value: object, field: Field) -> int:
+    if not isinstance(value, int):
+        raise BadFact(at.source, key, f"a whole number was expected, not {value!r}")
+    return int(_number(at.source, key, value, field))
+
+
+def _parts(at: Horizon, key: str, value: object, _field: Field) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
+        raise BadFact(at.source, key, f"a table of texts was expected, not {value!r}")
+    return dict(value)
+
+
+# How a value of each kind is read.
+_READ: Mapping[str, Callable[[Horizon, str, Any, Field], Any]] = {
+    "text": _text,
+    "texts": _texts,
+    "flag": _flag,
+    "whole": _whole,
+    "cut_off": _parts,
+    "series": _series,
+    "number": lambda at, key, value, field: _number(at.source, key, value, field),
+    "period": lambda at, key, value, _field: quarter(at.source, key, value) - at.first,
+    "numbers": lambda at, key, value, _field: _numbers(at.source, key, value),
+    "statuses": lambda at, key, value, _field: _statuses(at, key, value),
+    "steps": lambda at, key, value, _field: _unserved(at.source, key, value),
+    "like": lambda at, key, value, _field: _like(at.source, key, value),
+}
 
 
 def _table(at: Horizon, name: str, key: str, raw: object) -> dict[str, Any]:
@@ -257,7 +268,8 @@ def _table(at: Horizon, name: str, key: str, raw: object) -> dict[str, Any]:
         if field.required and wanted not in raw:
             raise BadFact(at.source, f"{key}.{wanted}", f"is missing. {field.text}")
     return {
-        k: _value(at, f"{key}.{k}", raw[k], f) if k in raw else None for k, f in fields.items()
+        k: _READ[f.kind](at, f"{key}.{k}", raw[k], f) if k in raw else None
+        for k, f in fields.items()
     }
 
 
@@ -275,4 +287,3 @@ def section(at: Horizon, content: Mapping[str, Any], name: str) -> Any:
     if raw is None:
         return dict.fromkeys(FIELDS[name])
     return _table(at, name, name, raw)
-

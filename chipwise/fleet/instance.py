@@ -75,14 +75,14 @@ class Instance:
     bought, `power` N × S [W], `electricity` N × S [USD/J], `hosting` N × S [USD/W and period],
     `running` N × S share of the time with power, `carbon` N × S [g/J], `budget` N [USD] for buying.
     Offers to rent: `offer_chip` O, `offer_usd` N × O [USD per chip and period], `offer_most` N × O.
-    Classes: `demand` N × K [token/s], `rate` C × K [token/s] of a chip that keeps the target, after the peak factor, 0 where it
-    cannot; `may_own` C × S × K and `may_rent` O × K. Demand that is not served falls in steps:
-    `step_share` K × J of the demand and `step_usd` K × J [USD/token]; shares that add up to less
-    than 1 leave a part that must be served. `switch_usd` G × K [USD per token/s] for demand that
-    comes to a stack, `ramp` G × K share of the demand that may come in a period, `served` G × K
-    before the first period [token/s]. `spares` C chips in store, that may be put in service at
-    nodes `released`, N × C. `peak` K is the peak of a class over its mean: capacity follows the
-    one, energy the other.
+    Classes: `demand` N × K [token/s]; `rate` C × K [token/s] of a chip that keeps the target, after
+    the peak factor, 0 where it cannot; `may_own` C × S × K and `may_rent` O × K. Demand that is not
+    served falls in steps: `step_share` K × J of the demand and `step_usd` K × J [USD/token];
+    shares that add up to less than 1 leave a part that must be served. `switch_usd` G × K [USD per
+    token/s] for demand that comes to a stack, `ramp` G × K share of the demand that may come in a
+    period, `served` G × K before the first period [token/s]. `spares` C chips in store, that may be
+    put in service at nodes `released`, N × C. `peak` K is the peak of a class over its mean:
+    capacity follows the one, energy the other.
     """
 
     parent: Whole

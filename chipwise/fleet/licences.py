@@ -29,9 +29,7 @@ def with_law(of: Problem, judge: Judge) -> Problem:
         Chip, place, route and day → status.
     """
     chips = {c.id: c for c in of.choices}
-    asked = [
-        (c.id, site.to, "sale") for c in of.choices if c.licence is None for site in of.sites
-    ]
+    asked = [(c.id, site.to, "sale") for c in of.choices if c.licence is None for site in of.sites]
     asked += [(h.choice, h.to, h.route) for h in of.hires if h.licence is None]
     found = {
         (name, to, route): tuple(judge(chips[name].chip, to, route, day) for day in of.starts)

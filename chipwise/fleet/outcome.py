@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chipwise.fleet.instance import Instance, leaves
+from chipwise.fleet.instance import Instance, Whole, leaves
 from chipwise.fleet.problem import Problem
 from chipwise.fleet.program import BOUGHT, MILLION, SPARE, Program
 from chipwise.fleet.scenarios import paths
@@ -143,7 +143,7 @@ def _labels(of: Problem, made: Instance, begin: int) -> list[tuple[str, str | No
     ]
 
 
-def _some(program: Program, found: Solution, family: str) -> tuple[Array, Array]:
+def _some(program: Program, found: Solution, family: str) -> tuple[Whole, Array]:
     """Which columns of a family are not nothing, and their values."""
     part = program.columns[family]
     values = found.values[part.start : part.start + part.size]
@@ -379,7 +379,7 @@ def _prices(of: Problem, program: Program, found: Solution, labels: Labels) -> t
     return tuple(sorted(made, key=lambda p: (p.limit, p.of, p.period, p.scenario or "")))
 
 
-def _of(of: Problem, limit: str, index: Mapping[str, Array], i: int) -> str:
+def _of(of: Problem, limit: str, index: Mapping[str, Whole], i: int) -> str:
     """Whose limit it is."""
     match limit:
         case "power":

@@ -33,8 +33,10 @@ ATTRIBUTES = ("vendor", "country", "fab", "memory", "software", "chip")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
-    """A place with power. By period: `power` [W], `electricity` [USD/J], `hosting` [USD/W and
-    period], `running` share of the time with power, `carbon` [g/J] or None where unknown.
+    """A place with power.
+
+    By period: `power` [W], `electricity` [USD/J], `hosting` [USD/W and period], `running` share of
+    the time with power, `carbon` [g/J] or None where unknown.
     """
 
     id: str

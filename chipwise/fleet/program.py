@@ -15,11 +15,23 @@ import numpy as np
 from chipwise.fleet.instance import Flags, Instance, Whole, ancestors, children, leaves
 from chipwise.types import Array
 
-__all__ = ["BOUGHT", "GIVEN", "MILLION", "SPARE", "Columns", "Program", "Rows", "compose"]
+__all__ = [
+    "BOUGHT",
+    "GIVEN",
+    "MILLION",
+    "SPARE",
+    "Columns",
+    "Program",
+    "Rows",
+    "compose",
+    "cost_before",
+]
 
 MILLION = 1e6
 BOUGHT, SPARE, GIVEN = 0, 1, 2
 _UNBOUNDED = 1e6
+# Row, column and value of a group of entries.
+Entry = tuple[Whole, Whole, Array | float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,7 +266,7 @@ def _rows(
     name: str,
     index: Mapping[str, Whole],
     bounds: tuple[Array | float, Array | float],
-    entries: Sequence[tuple[Whole, Whole, Array | float]],
+    entries: Sequence[Entry],
 ) -> Rows:
     """A family of rows from its bounds and groups of entries."""
     count = len(next(iter(index.values())))
@@ -307,9 +319,7 @@ def _stock(frame: _Frame) -> Rows:
     own = _table(frame, "stock", shape)
     row = np.where(own >= 0, own - stock.start, -1)
     node, chip, site = stock.index["node"], stock.index["chip"], stock.index["site"]
-    entries: list[tuple[Whole, Whole, Array | float]] = [
-        (np.arange(stock.size), _numbers(frame, "stock"), 1.0)
-    ]
+    entries: list[Entry] = [(np.arange(stock.size), _numbers(frame, "stock"), 1.0)]
     above = of.parent[node]
     prior = np.where(above >= 0, own[above, chip, site], -1)
     some = prior >= 0
@@ -340,7 +350,7 @@ def _leaving(frame: _Frame) -> Rows:
     number[lot, leaf] = np.arange(len(lot))
     which, path = np.nonzero(frame.above[ends][:, leave["node"]].T)
     over = of.period[ends[leaf]] >= got.arrival[lot] + of.life[got.chip[lot]]
-    entries: list[tuple[Whole, Whole, Array | float]] = [
+    entries: list[Entry] = [
         (number[leave["acquisition"][which], path], _numbers(frame, "leave")[which], 1.0),
         (np.arange(len(lot)), _numbers(frame, "acquire")[lot], -got.unit[lot]),
     ]
@@ -371,7 +381,7 @@ def _capacity(frame: _Frame) -> Rows:
         "site": np.concatenate([own[2], np.full(len(rent["node"]), -1)]),
         "offer": np.concatenate([np.full(count, -1), rent["offer"]]),
     }
-    entries = [
+    entries: list[Entry] = [
         (number[give["node"], give["chip"], give["site"]], _numbers(frame, "give"), 1.0),
         (held[some], _numbers(frame, "stock")[some], -running[some]),
         (offer_row[lend["node"], lend["offer"]], _numbers(frame, "lend"), 1.0),
@@ -389,7 +399,7 @@ def _serving(frame: _Frame) -> Rows:
     give, lend = frame.columns["give"].index, frame.columns["lend"].index
     chip = of.offer_chip[lend["offer"]]
     rate = of.rate / frame.scale
-    entries = [
+    entries: list[Entry] = [
         (
             row[give["node"], give["chip"], give["demand"]],
             _numbers(frame, "give"),
@@ -412,7 +422,7 @@ def _demand(frame: _Frame) -> Rows:
     number = np.full(of.demand.shape, -1, dtype=np.int64)
     number[node, kind] = np.arange(len(node))
     level = (of.demand / frame.scale)[node, kind]
-    entries = []
+    entries: list[Entry] = []
     for family in ("serve", "short"):
         index = frame.columns[family].index
         entries.append((number[index["node"], index["demand"]], _numbers(frame, family), 1.0))
@@ -492,7 +502,7 @@ def _quotas(frame: _Frame) -> Rows:
     of, got = frame.of, frame.acquired
     some = _bought(frame)
     ends = leaves(of.parent)
-    entries: list[tuple[Whole, Whole, Array | float]] = []
+    entries: list[Entry] = []
     for number, quota in enumerate(of.quotas):
         counted = quota.chips[got.chip[some]] & quota.sites[got.site[some]]
         counted &= quota.inside[got.node[some]]
@@ -513,7 +523,7 @@ def _caps(frame: _Frame) -> Rows:
     serve = frame.columns["serve"].index
     tokens = frame.scale[serve["demand"]] / frame.scale.max(initial=1.0)
     nodes = len(of.parent)
-    entries: list[tuple[Whole, Whole, Array | float]] = []
+    entries: list[Entry] = []
     for number, cap in enumerate(of.caps):
         share = cap.chips[serve["chip"]].astype(float) - cap.share[serve["node"]]
         some = cap.share[serve["node"]] < 1
@@ -540,7 +550,7 @@ def _changes(frame: _Frame) -> Rows:
     number[node, group, kind] = np.arange(gain.size)
     serve = frame.columns["serve"].index
     now = number[serve["node"], of.stack[serve["chip"]], serve["demand"]]
-    entries: list[tuple[Whole, Whole, Array | float]] = [
+    entries: list[Entry] = [
         (np.arange(gain.size), _numbers(frame, "gain"), -1.0),
         (now[now >= 0], _numbers(frame, "serve")[now >= 0], 1.0),
     ]
@@ -642,7 +652,8 @@ def _resale(frame: _Frame) -> Array:
 
     def worth(lot: Whole, period: Whole) -> Array:
         age = np.clip(period - got.arrival[lot], 0, oldest)
-        return got.price[lot] * of.residual[got.chip[lot], age] / MILLION
+        value: Array = got.price[lot] * of.residual[got.chip[lot], age] / MILLION
+        return value
 
     lot, node = leave["acquisition"], leave["node"]
     sold = worth(lot, of.period[node]) * _left(frame, lot, node)
@@ -663,6 +674,11 @@ def _resale(frame: _Frame) -> Array:
     return cost
 
 
+def _sum(parts: Mapping[str, Array]) -> Array:
+    whole: Array = np.sum(list(parts.values()), axis=0)
+    return whole
+
+
 def _paths(frame: _Frame) -> Array:
     """Discounted cost of each column by path of the tree, as if that path were certain."""
     of = frame.of
@@ -670,7 +686,7 @@ def _paths(frame: _Frame) -> Array:
     for leaf in leaves(of.parent):
         certain = replace(of, probability=frame.above[leaf].astype(float))
         parts = _parts(replace(frame, of=certain))
-        found.append(np.sum(list(parts.values()), axis=0))
+        found.append(_sum(parts))
     return np.array(found)
 
 
@@ -689,7 +705,7 @@ def _tail_risk(frame: _Frame) -> tuple[_Frame, list[Rows]]:
     columns = {**frame.columns, "threshold": threshold, "excess": excess}
     leaf, column = np.nonzero(costs := _paths(frame))
     count = np.arange(len(ends))
-    entries: list[tuple[Whole, Whole, Array | float]] = [
+    entries: list[Entry] = [
         (leaf, column, costs[leaf, column]),
         (count, np.full(len(ends), threshold.start), -1.0),
         (count, excess.start + count, -1.0),
@@ -698,13 +714,27 @@ def _tail_risk(frame: _Frame) -> tuple[_Frame, list[Rows]]:
     return replace(frame, columns=columns, size=frame.size + 1 + len(ends)), [rows]
 
 
+def cost_before(of: Program, stop: int) -> Array:
+    """Expected, discounted cost of each column in the periods before `stop`. [million USD]
+
+    What is left then has no value in it.
+    """
+    made = of.instance
+    early = np.where(made.period < stop, made.probability, 0.0)
+    cost = np.zeros(len(of.lower))
+    frame = _frame(made)
+    parts = _parts(replace(frame, of=replace(made, probability=early)))
+    cost[: frame.size] = _sum(parts)
+    return cost
+
+
 def _objective(frame: _Frame, parts: Mapping[str, Array]) -> Array:
     """Expected cost, mixed with the mean of its worst outcomes. [million USD]"""
     of = frame.of
-    expected = np.sum(list(parts.values()), axis=0)
+    expected = _sum(parts)
     if "excess" not in frame.columns:
         return expected
-    cost = (1.0 - of.cvar_weight) * expected
+    cost: Array = (1.0 - of.cvar_weight) * expected
     excess = frame.columns["excess"]
     cost[frame.columns["threshold"].start] = of.cvar_weight
     ends = of.probability[excess.index["node"]]

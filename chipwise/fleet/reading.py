@@ -127,7 +127,9 @@ def _software(at: Horizon, parts: Mapping[str, Any]) -> tuple[Software, ...]:
     for name in names:
         given = parts["software"].get(name, {})
         ramp = given.get("ramp")
-        found.append(Software(name, given.get("usd_per_token_s") or 0.0, 1.0 if ramp is None else ramp))
+        found.append(
+            Software(name, given.get("usd_per_token_s") or 0.0, 1.0 if ramp is None else ramp)
+        )
     return tuple(found)
 
 
@@ -172,9 +174,7 @@ def _paid(at: Horizon, economics: Mapping[str, Fact], chip: Any) -> tuple[Array 
     return np.full(len(at.periods), found.usd.mid * around), note
 
 
-def _choice(
-    at: Horizon, key: str, raw: Mapping[str, Any], economics: Mapping[str, Fact]
-) -> Choice:
+def _choice(at: Horizon, key: str, raw: Mapping[str, Any], economics: Mapping[str, Fact]) -> Choice:
     where = f"chips.{key}"
     try:
         chip = catalog.chip(raw["chip"] or key)
@@ -230,9 +230,7 @@ def _idle() -> float:
     return float(catalog.calibration().shapes[_IDLE])
 
 
-def _licence(
-    at: Horizon, where: str, given: tuple[str, ...] | None
-) -> tuple[str, ...] | None:
+def _licence(at: Horizon, where: str, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
     for status in given or ():
         known(at.source, f"{where}.licence", status, (*STATUSES, "unknown"), "status")
     return given
@@ -281,7 +279,9 @@ def _demand(
         raise BadFact(at.source, f"{where}.model", str(error)) from None
     for name in ("isl", "osl") if kind == "serve" else ("mfu",):
         if raw[name] is None:
-            raise BadFact(at.source, f"{where}.{name}", f"is missing. {FIELDS['demand'][name].text}")
+            raise BadFact(
+                at.source, f"{where}.{name}", f"is missing. {FIELDS['demand'][name].text}"
+            )
     load = None
     if kind == "serve":
         load = Workload(
@@ -374,9 +374,7 @@ def attribute(of: Choice, name: str) -> str | None:
 
 def members(made: Problem, name: str, value: str) -> tuple[str, ...]:
     """Choices with an attribute of a value; a fab or memory may be one of several with ` + `."""
-    return tuple(
-        c.id for c in made.choices if value in (attribute(c, name) or "").split(" + ")
-    )
+    return tuple(c.id for c in made.choices if value in (attribute(c, name) or "").split(" + "))
 
 
 def _cap(at: Horizon, i: int, raw: Mapping[str, Any], made: Problem) -> ShareCap:

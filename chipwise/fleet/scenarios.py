@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from chipwise.fleet.instance import Cap, Flags, Instance, Lots, Quota, Whole
-from chipwise.fleet.problem import Choice, CutOff, Hire, Problem, Scenario
+from chipwise.fleet.problem import Choice, CutOff, Problem, Scenario
 from chipwise.fleet.reading import members
 from chipwise.intervals import COVERAGE
 from chipwise.types import Array, Interval
@@ -74,7 +74,8 @@ def paths(of: Problem, begin: int = 0, end: int | None = None) -> Paths:
     """The tree of a problem, from a period on."""
     last = len(of.periods) if end is None else end
     known: Sequence[Scenario | None] = of.scenarios or (None,)
-    parent, period, probability, whose = [], [], [], []
+    parent, period, probability = list[int](), list[int](), list[float]()
+    whose = list[Scenario | None]()
     at: dict[Scenario | None, int] = dict.fromkeys(known, -1)
     for t in range(begin, last):
         trunk = [s for s in known if s is not None and s.first > t]
@@ -85,7 +86,7 @@ def paths(of: Problem, begin: int = 0, end: int | None = None) -> Paths:
             node = len(parent)
             parent.append(above[group[0]])
             period.append(t - begin)
-            probability.append(sum(s.probability for s in group if s) if of.scenarios else 1.0)
+            probability.append(sum(1.0 if s is None else s.probability for s in group))
             whose.append(None if group is trunk else group[0])
             for each in group:
                 at[each] = node

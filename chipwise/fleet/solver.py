@@ -7,21 +7,24 @@ go on from there. Either way the gap is between a bound and a plan, both proven.
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import highspy
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from chipwise.errors import ChipwiseError, Infeasible
-from chipwise.fleet.instance import Flags
+from chipwise.fleet.instance import Flags, Whole
 from chipwise.fleet.program import Program
 from chipwise.types import Array
 
-__all__ = ["Solution", "feasible", "gap", "matrix", "solve", "write"]
+__all__ = ["Solution", "feasible", "gap", "matrix", "relaxed", "solve", "write"]
 
 # How far a value may be from a whole number and still count as one; HiGHS uses the same.
 _WHOLE = 1e-6
@@ -62,6 +65,26 @@ def matrix(of: Program) -> tuple[csr_array, Array, Array]:
     return made, lower, np.concatenate([r.upper for r in of.rows])
 
 
+@lru_cache(maxsize=1)
+def _greeted() -> None:
+    """Make a first solver with the process's output shut: it prints its version, once."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        highspy.Highs()  # type: ignore[no-untyped-call]
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _silent() -> highspy.Highs:
+    _greeted()
+    made: highspy.Highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    return made
+
+
 def _scaled(of: Program) -> tuple[Program, float]:
     """The program in a unit of money that suits the solver's absolute tolerances, and the unit."""
     largest = float(np.max(np.abs(of.objective), initial=0.0))
@@ -71,7 +94,7 @@ def _scaled(of: Program) -> tuple[Program, float]:
 
 def _loaded(of: Program, threads: int = 1) -> highspy.Highs:
     """The program, handed to HiGHS in bulk, as yet without whole numbers."""
-    solver = highspy.Highs()
+    solver = _silent()
     options = {"output_flag": False, "threads": threads, "random_seed": 0}
     for name, value in options.items():
         solver.setOptionValue(name, value)
@@ -99,14 +122,19 @@ def _values(solver: highspy.Highs) -> Array:
     return np.asarray(solver.getSolution().col_value)
 
 
-def _fix(solver: highspy.Highs, columns: Array, lower: Array, upper: Array) -> None:
+def _fix(solver: highspy.Highs, columns: Whole, lower: Array, upper: Array) -> None:
     solver.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+
+
+def relaxed(of: Program) -> Array | None:
+    """Values of the cheapest plan with fractions of servers, None if there is no plan."""
+    solver = _loaded(of)
+    return _values(solver) if _run(solver) else None
 
 
 def feasible(of: Program) -> bool:
     """Whether any plan keeps all limits, fractions of servers allowed."""
-    solver = _loaded(replace(of, objective=np.zeros(len(of.lower))))
-    return _run(solver)
+    return relaxed(replace(of, objective=np.zeros(len(of.lower)))) is not None
 
 
 def solve(
@@ -169,7 +197,7 @@ def solve(
     )
 
 
-def _settled(solver: highspy.Highs, of: Program, values: Array, whole: Array) -> Array:
+def _settled(solver: highspy.Highs, of: Program, values: Array, whole: Whole) -> Array:
     """The rest of a plan, and its prices, with the whole numbers fixed."""
     servers = np.rint(values[whole])
     _fix(solver, whole, servers, servers)
@@ -178,33 +206,71 @@ def _settled(solver: highspy.Highs, of: Program, values: Array, whole: Array) ->
     return _values(solver)
 
 
-def _roundings(of: Program, values: Array) -> Sequence[Array]:
-    """Whole servers near a relaxed plan: carrying what is cut off to the next order, and less."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Room:
+    """Rows that servers alone fill, by column: which, how much each server takes; and limits."""
+
+    begin: Array
+    row: Array
+    takes: Array
+    limit: Array
+
+
+def _room(of: Program) -> _Room:
+    rows, _, upper = matrix(of)
+    others = abs(rows) @ (~of.whole).astype(float)
+    alone = csc_array(rows[others == 0])
+    return _Room(alone.indptr, alone.indices, alone.data, upper[others == 0])
+
+
+def _near(of: Program, values: Array, threshold: float, some: Flags, room: _Room) -> Array:
+    """Whole servers near a relaxed plan, within supply, budget and quotas.
+
+    In the order of the periods; what an order loses or gains by rounding is carried to the next
+    one of the same chip and site. `some` are rounded, the others kept as they are.
+    """
     index = of.columns["acquire"].index
-    found = []
-    for threshold in (0.5, 0.15, 0.85):
-        made = values.copy()
-        owed: dict[tuple[int, int, int], float] = {}
-        for i in np.flatnonzero(of.whole):
-            node, chip, site = (int(index[n][i]) for n in ("node", "chip", "site"))
-            up = int(of.instance.parent[node])
-            wanted = values[i] + owed.get((up, chip, site), 0.0)
-            taken = min(np.floor(wanted + 1.0 - threshold + _WHOLE), of.upper[i])
-            made[i] = max(taken, 0.0)
-            owed[node, chip, site] = wanted - made[i]
-        found.append(made)
-    floor = values.copy()
-    floor[of.whole] = np.floor(values[of.whole] + _WHOLE)
-    return [*found, floor]
+    made, left = values.copy(), room.limit.copy()
+    owed: dict[tuple[int, int, int], float] = {}
+    for i in np.flatnonzero(of.whole & some):
+        node, chip, site = (int(index[n][i]) for n in ("node", "chip", "site"))
+        up = int(of.instance.parent[node])
+        wanted = values[i] + owed.get((up, chip, site), 0.0)
+        taken = max(min(np.floor(wanted + 1.0 - threshold + _WHOLE), of.upper[i]), 0.0)
+        part = slice(room.begin[i], room.begin[i + 1])
+        row, takes = room.row[part], room.takes[part]
+        fits = np.floor(np.min(left[row] / takes, initial=np.inf) + _WHOLE)
+        made[i] = max(min(taken, fits), 0.0)
+        left[row] -= takes * made[i]
+        owed[node, chip, site] = wanted - made[i]
+    return made
 
 
 def _rounded(
     solver: highspy.Highs, of: Program, values: Array, bound: float, within: float
 ) -> tuple[float, Array] | None:
-    """The best plan whose servers are near the relaxed ones; None where none stands."""
-    whole = np.flatnonzero(of.whole)
+    """The best plan whose servers are near the relaxed ones; None where none stands.
+
+    The dearest servers first: with racks of hundreds of chips fixed, the relaxation is solved
+    again, so that small servers make up for what the rounding of large ones cost.
+    """
+    whole, room = np.flatnonzero(of.whole), _room(of)
+    size = np.zeros(len(values))
+    acquire = of.columns["acquire"]
+    size[: acquire.size] = of.unit
+    large = size > np.median(of.unit[of.whole[: acquire.size]])
     best: tuple[float, Array] | None = None
-    for tried in _roundings(of, values):
+    for threshold in (0.5, 0.25, 0.75, 1.0):
+        current = values
+        _fix(solver, whole, of.lower[whole], of.upper[whole])
+        if np.any(large & of.whole):
+            first = np.flatnonzero(large & of.whole)
+            tried = _near(of, values, threshold, large, room)
+            _fix(solver, first, tried[first], tried[first])
+            if not _run(solver):
+                continue
+            current = _values(solver)
+        tried = _near(of, current, threshold, of.whole, room)
         _fix(solver, whole, tried[whole], tried[whole])
         if not _run(solver):
             continue
