@@ -24,7 +24,7 @@ from chipwise.policy.expression import (
     parse,
 )
 from chipwise.policy.question import Question, ask, concerns, day, side_of
-from chipwise.policy.readings import Dispute, View, all_views, disputes, toggled
+from chipwise.policy.readings import Dispute, View, all_views, disputes, toggled, with_gaps
 from chipwise.policy.statuses import STATUSES, between, status_order, strictest
 from chipwise.types import (
     Chip,
@@ -340,7 +340,8 @@ class _Case:
 
 @lru_cache(maxsize=4096)
 def _case(chip: Chip, rules: tuple[Rule, ...], question: Question) -> _Case:
-    speaking = tuple(r for r in checked(rules) if concerns(r, chip, question))
+    chip = with_gaps(chip, checked(rules))
+    speaking = tuple(r for r in rules if concerns(r, chip, question))
     return _Case(chip, speaking, question, all_views(chip, speaking))
 
 

@@ -15,7 +15,7 @@ from chipwise.policy import metrics
 from chipwise.types import Chip, Fact, Reading, Rule
 from chipwise.units import from_base, to_base
 
-__all__ = ["Dispute", "View", "all_views", "disputes", "toggled"]
+__all__ = ["Dispute", "View", "all_views", "disputes", "toggled", "with_gaps"]
 
 # Facts of which a chip's file can give two editions, with the field that holds them and its unit.
 _FIELDS: Mapping[str, tuple[str, str]] = {
@@ -131,6 +131,20 @@ def _of_reading(chip: Chip, reading: Reading) -> list[Dispute]:
             values={field: reading.value},
         )
     ]
+
+
+def with_gaps(chip: Chip, rules: tuple[Rule, ...]) -> Chip:
+    """The chip with the rates as unknown that it has and does not state.
+
+    A rate that a file does not give is else taken for a format that the chip lacks.
+    """
+    gaps = {
+        f"flops.{reading.value}": Fact(None, "TFLOPS", rule.id, note=reading.because)
+        for rule in rules
+        for reading in rule.readings
+        if reading.name == "format" and chip.id in reading.chips and reading.value not in chip.flops
+    }
+    return replace(chip, facts={**gaps, **chip.facts}) if gaps else chip
 
 
 def _of_rules(rules: tuple[Rule, ...]) -> list[Dispute]:

@@ -1,0 +1,192 @@
+"""Laws of verdicts, over chips, rules, days and routes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chipwise import catalog, policy
+from chipwise.policy.statuses import STATUSES, status_order
+from chipwise.types import Chip, Rule, StatusPeriod, Verdict
+
+FIRST, LAST = date(2022, 8, 1), date(2026, 11, 23)
+RULES = catalog.rules()
+CHIPS = tuple(catalog.chip(each) for each in catalog.chip_ids())
+DAYS = sorted({d for r in RULES for d in (r.start, r.end) if d and FIRST <= d <= LAST})
+# One of each kind: letters, prongs, envelope, dispute, lower bounds, domestic.
+TRIED = (
+    *("nvidia-h20-96", "nvidia-l4", "nvidia-rtx4090", "amd-mi210", "nvidia-h200-sxm"),
+    *("amd-mi300x", "nvidia-rtxpro6000", "nvidia-gb200", "aws-trainium3", "intel-gaudi3"),
+    *("huawei-ascend-910c", "biren-br100", "nvidia-a800-sxm-80"),
+)
+_UNSET = {"market": "", "released": ""}
+_OTHER = {"scaleup": "scaleup", "pcie": "host"}
+
+chips = st.sampled_from(CHIPS)
+days = st.dates(FIRST, LAST)
+routes = st.sampled_from(policy.ROUTES)
+asked = st.fixed_dictionaries(
+    {
+        "route": routes,
+        "to": st.sampled_from(["CN", "HK", "MO", "RU", "AE", "TW", "US"]),
+        "end_user": st.sampled_from(policy.END_USERS),
+        "include": st.sampled_from([(), ("reported",), ("proposed",), ("reported", "proposed")]),
+    }
+)
+
+
+def without(chip: Chip, name: str) -> Chip:
+    """The chip as if nobody had published one fact."""
+    facts = {k: v for k, v in chip.facts.items() if k != name}
+    stem, _, form = name.partition(".")
+    field = _OTHER.get(name.partition("_")[0], name)
+    if stem == "flops":
+        rates = {k: v for k, v in chip.flops.items() if k != form}
+        return replace(chip, facts=facts, flops=rates)
+    if field in ("die_area", "memory_bandwidth", "sold_in_us", "scaleup", "host", *_UNSET):
+        return replace(chip, facts=facts, **{field: _UNSET.get(field)})  # type: ignore[arg-type]
+    return replace(chip, facts=facts)
+
+
+def at(periods: tuple[StatusPeriod, ...], on: date) -> StatusPeriod:
+    return next(p for p in periods if p.start <= on and (p.end is None or on < p.end))
+
+
+def _never_another(chip: Chip, route: str) -> None:
+    """Without a fact a verdict is what it was or unknown, and names the fact."""
+
+    def periods(of: Chip) -> tuple[StatusPeriod, ...]:
+        return policy.timeline(of, RULES, since=FIRST, until=LAST, route=route)
+
+    known = periods(chip)
+    for name in chip.facts:
+        poorer = without(chip, name)
+        found = periods(poorer)
+        for on in {p.start for p in (*known, *found)}:
+            before, after = at(known, on), at(found, on)
+            for side in ("export", "imports", "status"):
+                one, other = getattr(before, side), getattr(after, side)
+                if one != other:
+                    assert other == "unknown", f"{chip.id} without {name} on {on}: {one}, {other}"
+                    named = policy.check(poorer, RULES, on=on, route=route).unknown
+                    # Where no rate of its matrix units is left, all of them are missing.
+                    kinds = {name, name.partition(".")[0]}
+                    assert kinds & set(named), f"{chip.id} without {name} on {on} names {named}"
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_fact_that_is_missing_makes_unknown_and_is_named(name: str) -> None:
+    _never_another(catalog.chip(name), "sale")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda c: c.id)
+def test_every_fact_of_every_chip_on_every_route(chip: Chip) -> None:
+    for route in policy.ROUTES:
+        _never_another(chip, route)
+
+
+def _item(chip: Chip, rule: Rule) -> bool | None:
+    return policy.trace(rule, chip).fires
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
+def test_no_rule_changes_its_mind_for_want_of_a_fact(rule: Rule) -> None:
+    """Per rule: what is missing makes it unknown, never the other answer."""
+    # A rate that is not stated counts as a format that the chip lacks, but for those of which
+    # a rule's file knows better: that is tried on whole verdicts.
+    names = ("die_area", "memory_bandwidth", "market", "sold_in_us", "scaleup_bandwidth", "process")
+    for chip in CHIPS:
+        known = _item(chip, rule)
+        for name in names:
+            if name in chip.facts:
+                assert _item(without(chip, name), rule) in (known, None)
+
+
+@given(chips, days, asked)
+@settings(max_examples=200, deadline=None)
+def test_a_verdict_changes_only_on_the_day_of_a_rule(
+    chip: Chip, on: date, question: dict[str, object]
+) -> None:
+    if on == LAST:
+        return
+
+    def told(day: date) -> tuple[str, ...]:
+        found = policy.check(chip, RULES, on=day, **question)  # type: ignore[arg-type]
+        return (found.status, found.export.status, found.imports.status)
+
+    if told(on) != told(on + timedelta(days=1)):
+        turns = {d for r in RULES for d in (r.start, r.end, r.doubt and r.doubt.since)}
+        assert on + timedelta(days=1) in turns
+
+
+@given(chips, st.sampled_from(DAYS), asked)
+@settings(max_examples=200, deadline=None)
+def test_the_whole_is_the_stricter_side(chip: Chip, on: date, question: dict[str, object]) -> None:
+    found = policy.check(chip, RULES, on=on, **question)  # type: ignore[arg-type]
+    sides = (found.export.status, found.imports.status)
+    if "unknown" not in sides:
+        assert found.status == policy.stricter(*sides)
+    elif found.status != "unknown":
+        known = [s for s in sides if s != "unknown"]
+        assert known, "two unknown sides cannot give a known whole"
+        assert status_order(found.status) >= max(map(status_order, known))
+    assert (found.status == "unknown") <= bool(found.unknown or found.disputed)
+
+
+@given(chips, st.sampled_from(DAYS), asked)
+@settings(max_examples=200, deadline=None)
+def test_a_side_is_never_milder_than_an_unrelaxed_control_that_fires(
+    chip: Chip, on: date, question: dict[str, object]
+) -> None:
+    found: Verdict = policy.check(chip, RULES, on=on, **question)  # type: ignore[arg-type]
+    relaxed = {name for r in RULES if r.effect == "relax" for name in r.relaxes}
+    for side in (found.export, found.imports):
+        for trace in side.rules:
+            binding = trace.fires and trace.effect == "control" and trace.id not in relaxed
+            if binding and side.status in STATUSES and trace.outcome in STATUSES:
+                assert status_order(side.status) >= status_order(trace.outcome)
+
+
+@given(chips, days)
+@settings(max_examples=100, deadline=None)
+def test_rules_that_are_left_out_change_no_known_verdict(chip: Chip, on: date) -> None:
+    """What is reported or proposed moves nothing but from known to unknown."""
+    law = tuple(r for r in RULES if r.counted)
+    plain, alone = (policy.check(chip, rules, on=on).export for rules in (RULES, law))
+    assert plain.status in (alone.status, "unknown")
+
+
+@given(chips, days, asked)
+@settings(max_examples=100, deadline=None)
+def test_the_same_question_has_the_same_answer(
+    chip: Chip, on: date, question: dict[str, object]
+) -> None:
+    one, other = (
+        policy.check(of, RULES, on=on, **question)  # type: ignore[arg-type]
+        for of in (chip, replace(chip))
+    )
+    assert one == other
+
+
+@given(st.sampled_from(CHIPS), st.floats(1.0, 4.0), days)
+@settings(max_examples=100, deadline=None)
+def test_a_faster_chip_is_never_freer_under_controls(chip: Chip, by: float, on: date) -> None:
+    """More bandwidth and more rate on the same area, under US controls on items alone.
+
+    3A090.b and its notice end where 3A090.a begins, so that only the order of both is tried.
+    """
+    controls = tuple(r for r in RULES if r.effect == "control" and r.counted)
+    faster = replace(
+        chip,
+        facts={k: v for k, v in chip.facts.items() if not k.startswith("flops")},
+        flops={form: rate * by for form, rate in chip.flops.items()},
+        memory_bandwidth=chip.memory_bandwidth and chip.memory_bandwidth * by,
+    )
+    slow, fast = (policy.check(of, controls, on=on).export.status for of in (chip, faster))
+    if "unknown" not in (slow, fast):
+        assert status_order(fast) >= status_order(slow)
