@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +18,10 @@ from chipwise import catalog, cost, perf, policy, serving
 from chipwise import plan as planning
 from chipwise.catalog import traces
 from chipwise.catalog.training import network, training_calibration
-from chipwise.errors import BadInput, Infeasible
+from chipwise.errors import BadInput, Infeasible, UnknownName
 from chipwise.perf import engines
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format, role_format
-from chipwise.perf.training import Layout, Training, peak
+from chipwise.perf.training import OVERLAPS, Layout, Training, peak
 from chipwise.perf.training_memory import training_total
 from chipwise.plan import Search, Terms
 from chipwise.plan.candidates import check_rates, shortage
@@ -52,6 +53,9 @@ from chipwise.types import (
 )
 from chipwise.units import show
 
+if TYPE_CHECKING:
+    from chipwise.fleet import Problem, Study
+
 __all__ = [
     "LOADS",
     "Ask",
@@ -59,6 +63,8 @@ __all__ = [
     "deployment",
     "engine",
     "estimate",
+    "fleet",
+    "fleet_problem",
     "kv_format",
     "model",
     "plan",
@@ -577,6 +583,7 @@ def train(
     link: float | None = None,
     mtbf: float | None = None,
     checkpoint: float | None = None,
+    overlap: Mapping[str, float] | None = None,
     ask: Ask | None = None,
 ) -> TrainingAnswer:
     """How long a training step takes on so many chips, in the best legal layout, and a whole run.
@@ -594,8 +601,8 @@ def train(
     tokens : float, optional
         Budget of the run; without, the step alone. [token]
     layout : mapping, optional
-        Degrees that are fixed: tp, pp, cp, ep, dp, interleave, micro, shard, recompute. With tp,
-        pp and dp all of them are taken as given, and checked.
+        Degrees that are fixed: tp, pp, cp, ep, dp, interleave, micro, shard, recompute, and reach.
+        With tp, pp and dp all of them are taken as given, and checked.
     rank, frozen : float
         Rank of LoRA's adapters (its base is frozen); share of the weights without a gradient.
     stack : str, optional
@@ -604,6 +611,9 @@ def train(
         Rate beyond the scale-up domain, per chip and direction. [byte/s]
     mtbf, checkpoint : float, optional
         Mean time between failures of one chip, and how long a checkpoint stops the run. [s]
+    overlap : mapping, optional
+        Shares of transfers that hide behind arithmetic (tensor, context, expert, gather,
+        exchange, send), in place of the fitted ones.
     ask : Ask, optional
         Money and place.
 
@@ -620,7 +630,8 @@ def train(
     if not 0 <= frozen <= 1:
         raise BadInput(f"frozen is {frozen:g}; it must be a share from 0 to 1")
     training = Training(of, seq, batch, precision, 1.0 if rank else frozen, rank)
-    known = _training_terms(on, ask, stack, link, tokens)
+    _shares(overlap or {})
+    known = replace(_training_terms(on, ask, stack, link, tokens), overlap=overlap or {})
     if mtbf:
         known = replace(known, mtbf=mtbf)
     if checkpoint:
@@ -638,8 +649,16 @@ def train(
                 f"{missing} more than {on.name} has; leave the degrees out to search for others"
             )
         return found
-    single = {k: (v,) for k, v in fixed.items() if k != "dp"}
+    single = {k: v if k == "reach" else (v,) for k, v in fixed.items() if k != "dp"}
     return search_training(training, on, chips, known, Layouts(**single))
+
+
+def _shares(overlap: Mapping[str, float]) -> None:
+    for name, share in overlap.items():
+        if name not in OVERLAPS:
+            raise UnknownName("transfer", name, OVERLAPS)
+        if not 0 <= share <= 1:
+            raise BadInput(f"overlap of {name} is {share:g}; it must be a share from 0 to 1")
 
 
 def _training_terms(
@@ -697,3 +716,61 @@ def train_mixed(
         part = max(round(batch * brought / sum(speed) / unit), 1) * unit
         parts.append(train(of, kind, count, batch=part, **asked))
     return tuple(parts)
+
+
+def fleet_problem(
+    source: str | Path | Mapping[str, Any], *, calibration: str = "general"
+) -> Problem:
+    """A fleet plan as a TOML file (or its content) asks for it, with throughput and law.
+
+    Parameters
+    ----------
+    source : str, Path or mapping
+        The file; docs/fleet.md says what it holds.
+    calibration : str
+        By name.
+
+    Raises
+    ------
+    BadInput
+        If a value is not what it must be: file, key, what was expected.
+    """
+    from chipwise import fleet as room  # noqa: PLC0415 -- highspy is slow to import
+    from chipwise.catalog.fleets import read_fleet  # noqa: PLC0415
+
+    content = source if isinstance(source, Mapping) else read_fleet(Path(source))
+    name = "fleet" if isinstance(source, Mapping) else str(source)
+    made = room.with_rates(room.problem(content, name), catalog.calibration(calibration))
+    rules = catalog.rules()
+
+    def status(of: Chip, to: str, route: str, on: date) -> str:
+        return policy.check(of, rules, to=to, on=on, route=route).status
+
+    return room.with_law(made, status)
+
+
+def fleet(
+    source: str | Path | Mapping[str, Any], *, calibration: str = "general", **asked: Any
+) -> Study:
+    """What to buy, rent and retire over the years, where and when; and what dependence costs.
+
+    Parameters
+    ----------
+    source : str, Path or mapping
+        A TOML file, or its content.
+    calibration : str
+        By name.
+    **asked
+        Fields of `chipwise.fleet.Asked`: cut_offs, curve, shares, regret, spares, rolling, within.
+
+    Raises
+    ------
+    BadInput
+        If a value is not what it must be.
+    Infeasible
+        If no plan keeps all limits: which conflict.
+    """
+    from chipwise import fleet as room  # noqa: PLC0415 -- highspy is slow to import
+
+    made = fleet_problem(source, calibration=calibration)
+    return room.study(made, room.Asked(**asked))

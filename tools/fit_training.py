@@ -16,6 +16,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from chipwise.intervals import BASES
 from chipwise.perf.training import demand, factors, model_flops, spend
 from chipwise.plan.training import training_basis
 from chipwise.plan.training_fit import Fit, Sample, fit, to_calibration, to_content
-from chipwise.plan.training_rows import Case, case, filled, measured_rate
+from chipwise.plan.training_rows import STATED, Case, case, filled, measured_rate, predict_rate
 from chipwise.types import Calibration
 
 FILE = DATA / "training.json"
@@ -90,7 +91,9 @@ def errors(samples: Sequence[Sample], known: Calibration, runs: Mapping[int, Cas
     found = []
     for s in samples:
         whole = filled(runs[s.row], known)
-        values = factors(known, whole.chip, whole.training.precision, whole.stack)
+        values = factors(
+            known, whole.chip, whole.training.precision, whole.stack, STATED.get(whole.stack)
+        )
         made = spend(demand(whole.training, whole.layout), values)
         basis = training_basis(known, whole.training.model, whole.chip, whole.stack)
         found.append((s, math.log(float(np.asarray(made.rate)) / s.rate), basis))
@@ -191,9 +194,104 @@ def validate(samples: Sequence[Sample], begin: Fit, runs: Mapping[int, Case]) ->
             "   ", {k: (len(v), round(float(np.median(v)), 3)) for k, v in by.items()}, flush=True
         )
         all_found += found
+        if kind == "family":
+            record["published"] = published(found)
+            print("   ", record["published"], flush=True)
     record["coverage"] = coverage(all_found)
     print("coverage", record["coverage"])
     return record, all_found
+
+
+def converge(
+    runs: Sequence[tuple[Mapping[str, str], float, float]],
+) -> dict[str, tuple[float, float]]:
+    """ln(samples to converge) = a + b·ln(batch) of each MLPerf benchmark; of (row, rate, chips)."""
+    points = defaultdict(list)
+    for row, rate, chips in runs:
+        seconds = 60.0 * float(row["time_to_train_min"])
+        samples = rate * chips * seconds / float(row["seq_len"])
+        points[row["model"]].append((math.log(float(row["gbs_seqs"])), math.log(samples)))
+    fitted = {}
+    for name, found in points.items():
+        x, y = np.array(found).T
+        slope = float(np.polyfit(x, y, 1)[0]) if np.ptp(x) > 0 else 0.0
+        fitted[name] = (float(np.median(y - slope * x)), slope)
+    return fitted
+
+
+def ranking(known: Calibration) -> dict[str, float]:
+    """How often the faster of two kinds of chips is told right, at equal model and chip count.
+
+    The rate that a time to train implies is the fitted number of samples over that time.
+    """
+    chip, model = lru_cache(None)(catalog.chip), lru_cache(None)(catalog.model)
+    rows, memory = [], {}
+    for row in training_measurements():
+        if (
+            not row["family"].startswith("MLPerf")
+            or not row["time_to_train_min"]
+            or not row["gbs_seqs"]
+        ):
+            continue
+        one = case(row, chip, model, network)
+        key = (row["model"], one.chip.id, one.chips, row["gbs_seqs"], one.training.precision)
+        key += (one.stack, row["tp"], row["pp"], row["cp"])
+        if key not in memory:
+            try:
+                memory[key] = float(predict_rate(one, known).value)
+            except ChipwiseError as error:
+                print("not ranked:", row["model"], one.chip.id, error)
+                memory[key] = math.nan
+        rows.append((row, one, memory[key]))
+    fitted = converge(
+        [(r, measured_rate(r, o) or p, o.chips) for r, o, p in rows if math.isfinite(p)]
+    )
+    cases = defaultdict(lambda: defaultdict(list))
+    for row, one, predicted in rows:
+        a, b = fitted[row["model"]]
+        samples = math.exp(a + b * math.log(float(row["gbs_seqs"])))
+        implied = samples / float(row["time_to_train_min"])
+        cases[row["model"], one.chips][one.chip.id].append((implied, predicted))
+    right = pairs = right_median = pairs_median = 0
+    for kinds in cases.values():
+        for left, right_ in combinations(sorted(kinds), 2):
+            for i, p in kinds[left]:
+                for j, q in kinds[right_]:
+                    if math.isfinite(p * q):
+                        pairs += 1
+                        right += (i > j) == (p > q)
+            one, two = (np.nanmedian(np.array(kinds[k]), axis=0) for k in (left, right_))
+            pairs_median += 1
+            good = bool((one[0] > two[0]) == (one[1] > two[1]))
+            right_median += good
+            if not good:
+                print("   ranked wrong:", left, right_, one, two)
+    return {
+        "pairs_of_rows": pairs,
+        "right_rows": right / pairs,
+        "pairs_of_chips": pairs_median,
+        "right_chips": right_median / pairs_median,
+        "samples": {name: list(value) for name, value in fitted.items()},
+    }
+
+
+def published(found: Found) -> list[dict[str, object]]:
+    """Runs of whole models that their makers published, predicted with their line left out."""
+    rows = training_measurements()
+    told = []
+    for s, e, basis in found:
+        if rows[s.row]["family"] in ("Llama-3 paper", "DeepSeek-V3"):
+            told.append(
+                {
+                    "row": s.row,
+                    "family": s.family,
+                    "chips": s.case.chips,
+                    "measured": s.rate,
+                    "predicted": s.rate * math.exp(e),
+                    "basis": basis,
+                }
+            )
+    return told
 
 
 def main() -> None:
@@ -216,6 +314,8 @@ def main() -> None:
         record, wide = {"rows": len(samples), "cross_validation": checked}, widths(found)
         print("widths", wide)
     record["in_sample"] = summary(inside)
+    record["mlperf_ranking"] = ranking(to_calibration(made, wide))
+    print("ranking", record["mlperf_ranking"])
     content = to_content(to_calibration(made, wide), record)
     FILE.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 

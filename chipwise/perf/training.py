@@ -28,12 +28,14 @@ from chipwise.perf.formats import compute_format
 from chipwise.types import Calibration, Chip, Model, Numeric
 
 __all__ = [
+    "OVERLAPS",
     "PRECISIONS",
     "RECOMPUTE",
     "Demand",
     "Layout",
     "Training",
     "TrainingStep",
+    "crowding",
     "demand",
     "factors",
     "held_weights",
@@ -62,6 +64,8 @@ RECOMPUTE: Mapping[str, tuple[float, float, float]] = {
     "half": (0.5, 0.0, 1.0),
     "full": (1.0, 1.0, 1.0),
 }
+# Transfers of which a share can hide behind arithmetic.
+OVERLAPS = ("tensor", "context", "expert", "gather", "exchange", "send")
 # Backward passes for one forward: flash attention does five products for two (recomputing the
 # scores), elementwise kernels read the forward's operands too.
 _ATTENTION_BACKWARD, _ELEMENTWISE_BACKWARD = 2.5, 1.6
@@ -99,7 +103,8 @@ class Layout:
     Degrees `tp pp cp ep dp` ∿ (chips = tp·pp·cp·dp; experts are spread over ep of the tp·cp·dp
     ranks of a stage); `interleave` ∿ model chunks of a stage; `micro` ∿ sequences of a
     micro-batch; `shard` ZeRO stage 0…3 (3: FSDP); `recompute` one of `RECOMPUTE`; `link` rate
-    beyond the scale-up domain, per chip and direction [byte/s].
+    beyond the scale-up domain, per chip and direction [byte/s]; `reach` scale-up domains to which
+    the router sends a token at most [1].
     """
 
     chip: Chip
@@ -113,6 +118,7 @@ class Layout:
     shard: int = 1
     recompute: str = "none"
     link: float = 50e9
+    reach: float = np.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -402,7 +408,9 @@ def _wires(training: Training, layout: Layout, share: Numeric) -> dict[str, Nume
         moved = 4.0 * layer.count * share * _WIDE * tokens / tp * layer.experts.width
         nodes = np.maximum(np.asarray(layout.ep, dtype=float) / domain, 1.0)
         inside = inside + moved * _copies(layout.ep, layer.experts.topk) / inner
-        beyond = beyond + moved * _copies(nodes, layer.experts.topk) / layout.link
+        most = np.minimum(layout.reach, nodes) * _ring(nodes)
+        sent = np.minimum(_copies(nodes, layer.experts.topk), most)
+        beyond = beyond + moved * sent / layout.link
     chunks = np.where(np.asarray(layout.pp) > 1, layout.interleave, 0.0)[()]
     rate = _rate(layout, layout.pp, np.asarray(tp) * cp * layout.dp)
     send = 2.0 * chunks * hidden / tp / np.minimum(rate, _domain(layout.chip)[1])
@@ -544,8 +552,17 @@ def resolve_stack(calibration: Calibration, stack: str) -> str:
     raise NotCalibrated(f"no training stack {stack!r}; known are {', '.join(sorted(known))}")
 
 
-def factors(calibration: Calibration, chip: Chip, precision: str, stack: str) -> dict[str, float]:
+def factors(
+    calibration: Calibration,
+    chip: Chip,
+    precision: str,
+    stack: str,
+    overlap: Mapping[str, float] | None = None,
+) -> dict[str, float]:
     """Every fitted factor that a step on a chip in a software stack needs, by name.
+
+    `overlap` states shares of transfers that hide behind arithmetic, in place of the fitted ones:
+    of tensor, context, expert, gather, exchange, send.
 
     Raises
     ------
@@ -557,6 +574,7 @@ def factors(calibration: Calibration, chip: Chip, precision: str, stack: str) ->
     values = dict(calibration.engines[name].values)
     power = crowding(chip, shapes["power_reference"], shapes["power_exponent"])
     power *= values.pop("slack")
+    core = values.pop("core")
     # Chips in racks come with processors of their own, which start sparse layers sooner.
     rack = chip.scaleup is not None and chip.scaleup.chips > 8
     both = {host: values.pop(f"sparse_start_{host}") for host in ("rack", "node")}
@@ -571,10 +589,11 @@ def factors(calibration: Calibration, chip: Chip, precision: str, stack: str) ->
         "gemm": _first(calibration, "gemm", form, chip)[0] * power,
         "wide": wide * power,
         "memory": memory,
-        "attention": _first(calibration, "attention", "bf16", chip)[0] * power,
+        "attention": _first(calibration, "attention", "bf16", chip)[0] * power * core,
         "experts": _first(calibration, "experts", form, chip)[0] * power,
         "cast": shapes[f"cast_{precision}"] if form != "bf16" else 0.0,
         "wire": _first(calibration, "wire", "bf16", chip)[1],
+        **{f"overlap_{name}": share for name, share in (overlap or {}).items()},
     }
 
 
@@ -596,12 +615,15 @@ def _local(d: Demand, f: Mapping[str, Numeric]) -> Iterator[tuple[str, Numeric, 
     sparse = (d.experts + f["narrow"] * d.thin) / f["experts"]
     again = d.again
     # Without a fused kernel attention does the masked half too, and its scores cross memory.
-    core = d.attention * (1.0 + np.minimum(f["scores"], 1.0)) / f["attention"]
+    unfused = np.minimum(f["scores"], 1.0)
+    core = d.attention * (1.0 + unfused) / f["attention"]
+    # Selective recomputation was made for it: the core is done again [2]_.
+    once = np.maximum(again[1], unfused * np.where(np.asarray(again[2]) > 0, 1.0, 0.0))
     yield (
         "compute",
         products + sparse + core,
         d.backward * (products + sparse) + _ATTENTION_BACKWARD * core,
-        again[0] * (d.gemm / f["gemm"] + sparse) + again[1] * core,
+        again[0] * (d.gemm / f["gemm"] + sparse) + once * core,
     )
     moved = f["passes"] * d.traffic + f["cast"] * d.casts + f["permute"] * d.permute
     moved = (moved + f["scores"] * d.scores) / f["memory"]

@@ -69,7 +69,8 @@ def _activations(training: Training, layout: Layout) -> Numeric:
     pp = np.asarray(layout.pp, dtype=float)
     rounds = training.batch / (np.asarray(layout.dp, dtype=float) * layout.micro)
     # 1F1B keeps a micro-batch for each stage that follows; interleaving a chunk more [1]_.
-    ahead = pp + np.where(pp > 1, (pp - 1.0) / layout.interleave, 0.0)
+    chunks = np.asarray(layout.interleave, dtype=float)
+    ahead = pp + np.where(chunks > 1, (pp - 1.0) / chunks, 0.0)
     flight = np.minimum(ahead, np.maximum(rounds, 1.0)) / pp
     inputs = _WIDE * model.hidden * model.depth
     keep = {

@@ -65,6 +65,7 @@ class Layouts:
     ep: tuple[int, ...] = ()
     micro: tuple[int, ...] = ()
     interleave: tuple[int, ...] = ()
+    reach: float = math.inf
     shard: tuple[int, ...] = (1, 3)
     recompute: tuple[str, ...] = ("none", "selective", "full")
 
@@ -96,7 +97,7 @@ class TrainingTerms:
     `hourly` makes USD of a chip and hour from its draw [W]; `carbon` g for a joule at the chip,
     the building's share included; `wall` watts drawn for one of a chip's [1]; `mtbf` of one chip
     [s]; `checkpoint` and `restart` take so long [s]; `tokens` of the run [token]. `network` is
-    the rate beyond the scale-up domain [byte/s].
+    the rate beyond the scale-up domain [byte/s]; `overlap` shares of transfers that hide, stated.
     """
 
     calibration: Calibration
@@ -109,6 +110,7 @@ class TrainingTerms:
     mtbf: float = _MTBF
     checkpoint: float = 60.0
     restart: float = 600.0
+    overlap: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +322,7 @@ def legal_layouts(
     tp, pp, cp, ep, dp, chunks, micro = _grid(training, chip, chips, choice)
     if not tp.size:
         return
-    whole = Layout(chip, tp, pp, cp, ep, dp, chunks, micro, link=network)
+    whole = Layout(chip, tp, pp, cp, ep, dp, chunks, micro, link=network, reach=choice.reach)
     for shard in choice.shard:
         for recompute in choice.recompute:
             # Sharded weights are gathered for each micro-batch: no pipeline is run with them.
@@ -507,7 +509,7 @@ def answer_training(
 ) -> TrainingAnswer:
     """What one layout does, with intervals, power and the run."""
     chip = layout.chip
-    known = factors(terms.calibration, chip, training.precision, terms.stack)
+    known = factors(terms.calibration, chip, training.precision, terms.stack, terms.overlap)
     estimate = spend(demand(training, layout), known)
     memory = training_memory(training, layout)
     basis = training_basis(terms.calibration, training.model, chip, terms.stack)
@@ -584,7 +586,7 @@ def search_training(
     peak(chip, training.precision)
     if chip.memory is None or chip.memory_bandwidth is None:
         raise Infeasible(f"{chip.name} publishes no memory size or bandwidth to train with")
-    known = factors(terms.calibration, chip, training.precision, terms.stack)
+    known = factors(terms.calibration, chip, training.precision, terms.stack, terms.overlap)
     found = list(legal_layouts(training, chip, chips, terms.network, choice))
     best, front, considered, fit, lean = _best(training, found, known)
     if best is None:

@@ -25,7 +25,7 @@ from chipwise.plan.training import (
 from chipwise.types import Calibration, Chip, Interval, Model, Numeric
 from chipwise.units import to_base
 
-__all__ = ["MEASURED", "Case", "case", "filled", "measured_rate", "predict_rate"]
+__all__ = ["MEASURED", "STATED", "Case", "case", "filled", "measured_rate", "predict_rate"]
 
 Row = Mapping[str, str]
 
@@ -61,6 +61,10 @@ _RECOMPUTE = {
 # LoRA's rank in NVIDIA's and MLPerf's recipes.
 _RANK = 16.0
 _LARGE = 2.0**24
+# DeepSeek's own schedule hides the experts' tokens behind arithmetic, and its router sends a token
+# to four nodes at most (arXiv:2412.19437, sections 3.2 and 2.1.2).
+STATED: Mapping[str, Mapping[str, float]] = {"dualpipe": {"expert": 1.0}}
+_REACH: Mapping[str, float] = {"dualpipe": 4.0}
 # What is tried where a row prints no degrees.
 _SEARCH = Layouts(micro=(1, 2, 4, 8), interleave=(1, 2, 4, 8), shard=(1, 3))
 
@@ -133,6 +137,8 @@ def _stack(row: Row, chip: Chip) -> str:  # noqa: PLR0911 -- a table, one line e
     family, text = (row.get("family") or "").lower(), _notes(row).lower()
     if "foundry" in family:
         return "foundry"
+    if family == "deepseek-v3":
+        return "dualpipe"
     if "torchtitan" in family:
         if "eager" in text:
             return "torchtitan-eager"
@@ -308,6 +314,10 @@ def case(
     return Case(training, on, int(chips), layout, stack, full, network(on), (*assumed, *more))
 
 
+def _terms(of: Case, calibration: Calibration) -> TrainingTerms:
+    return TrainingTerms(calibration, of.stack, of.link, overlap=STATED.get(of.stack, {}))
+
+
 def filled(of: Case, calibration: Calibration) -> Case:
     """A case with every degree: what its row does not print is the fastest choice that fits.
 
@@ -316,21 +326,22 @@ def filled(of: Case, calibration: Calibration) -> Case:
     Infeasible
         If nothing fits.
     """
-    terms = TrainingTerms(calibration, of.stack, network=of.layout.link if of.layout else of.link)
+    terms = _terms(of, calibration)
     if of.layout is None:
         training = of.training
         if not training.batch:
             # Large runs that say so take 16 million tokens to a step.
             large = max(of.chips, _LARGE // _one(training.seq))
             training = replace(training, batch=float(large if training.frozen == 0 else of.chips))
-        found = search_training(training, of.chip, of.chips, terms, _SEARCH)
+        choice = replace(_SEARCH, reach=_REACH.get(of.stack, math.inf))
+        found = search_training(training, of.chip, of.chips, terms, choice)
         return replace(of, training=training, layout=found.layout)
     if "mbs" not in of.assumed or "gbs_seqs" in of.assumed:
         return of
     each = of.training.batch / _one(of.layout.dp)
     sizes = [2.0**k for k in range(5) if each % 2**k == 0] or [_one(of.layout.micro)]
     many = replace(of.layout, micro=np.asarray(sizes))
-    known = factors(calibration, of.chip, of.training.precision, of.stack)
+    known = factors(calibration, of.chip, of.training.precision, of.stack, terms.overlap)
     step = np.atleast_1d(spend(demand(of.training, many), known).step)
     memory = training_memory(of.training, many)
     step = np.where(np.atleast_1d(training_total(memory)) <= memory.capacity, step, np.inf)
@@ -348,7 +359,7 @@ def predict_rate(of: Case, calibration: Calibration) -> Interval:
     """
     whole = filled(of, calibration)
     assert whole.layout is not None
-    terms = TrainingTerms(calibration, of.stack, network=of.link)
+    terms = _terms(of, calibration)
     return answer_training(whole.training, whole.layout, of.chips, terms).rate
 
 
