@@ -277,14 +277,16 @@ def _control(
     return low, high, found.trace.missing + missing
 
 
-def _reported(rule: Rule, chip: Chip, found: _Finding) -> bool:
-    """Whether a control that is left out names the chip, so that its side cannot be called free.
+def _decides(rule: Rule, chip: Chip, of: Question) -> bool:
+    """Whether a rule can move a status.
 
-    A bill is no law, so it leaves nothing open.
+    A control that is left out does so where it names the chip: its side cannot be called free. A
+    bill is no law, so it leaves nothing open.
     """
-    names = _expression(rule, rule.condition).chips
+    if rule.effect == "note" or _counts(rule, of):
+        return rule.effect != "note"
     left = rule.effect == "control" and rule.confidence != "proposed"
-    return left and chip.id in names and found.trace.fires is not False
+    return left and chip.id in _expression(rule, rule.condition).chips
 
 
 def _resolved(rules: Sequence[Rule], view: View, of: Question) -> _Side:
@@ -298,10 +300,10 @@ def _resolved(rules: Sequence[Rule], view: View, of: Question) -> _Side:
         if _counts(rule, of):
             continue
         found = _finding(rule, view, of)
-        if _reported(rule, view.chip, found) and status_order(found.high) > status_order(low):
+        if found.trace.fires is not False and status_order(found.high) > status_order(low):
             high = max(high, found.high, key=status_order)
             missing.append(rule.id)
-    firing = tuple(r.id for r, f in counted if f.trace.fires and r.effect != "note")
+    firing = tuple(r.id for r, f in counted if f.trace.fires)
     return _Side(low, high, firing, tuple(dict.fromkeys(missing)) if low != high else ())
 
 
@@ -330,10 +332,15 @@ def _joined(sides: Iterable[_Side]) -> _Side:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A chip, the rules that speak on a question about it, and every way to read both."""
+    """A chip, the rules that speak on a question about it, and every way to read both.
+
+    `deciding` are the rules that can move a status: neither notes nor what is left out, but for
+    reported controls that name the chip.
+    """
 
     chip: Chip
     rules: tuple[Rule, ...]
+    deciding: tuple[Rule, ...]
     question: Question
     views: tuple[View, ...]
 
@@ -342,12 +349,13 @@ class _Case:
 def _case(chip: Chip, rules: tuple[Rule, ...], question: Question) -> _Case:
     chip = with_gaps(chip, checked(rules))
     speaking = tuple(r for r in rules if concerns(r, chip, question))
-    return _Case(chip, speaking, question, all_views(chip, speaking))
+    deciding = tuple(r for r in speaking if _decides(r, chip, question))
+    return _Case(chip, speaking, deciding, question, all_views(chip, speaking))
 
 
 def _outlook(case: _Case, on: date) -> tuple[_Side, _Side, _Side]:
     """Export, imports and both, each the strictest of all readings."""
-    each = [_sides(case.rules, view, case.question, on) for view in case.views]
+    each = [_sides(case.deciding, view, case.question, on) for view in case.views]
     export, imports = _joined(s[0] for s in each), _joined(s[1] for s in each)
     both = _joined(_joined(s) for s in each)
     return export, imports, both
@@ -375,7 +383,7 @@ def _labelled(rule: Rule, label: str) -> bool:
 
 
 def _status(case: _Case, view: View, on: date) -> str:
-    both = _joined(_sides(case.rules, view, case.question, on))
+    both = _joined(_sides(case.deciding, view, case.question, on))
     return between(both.low, both.high)
 
 
@@ -545,7 +553,7 @@ def timeline(
         raise BadInput(f"until is {until}; {since} or later was expected")
     case = _case(chip, tuple(rules), ask(chip, to, route, origin, end_user, include))
     periods: list[StatusPeriod] = []
-    for on in _turns(case.rules, since, until):
+    for on in _turns(case.deciding, since, until):
         export, imports, both = _outlook(case, on)
         found = StatusPeriod(
             on,

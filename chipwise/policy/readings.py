@@ -23,6 +23,8 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
     "memory_bandwidth": ("memory_bandwidth", "GB/s"),
     "market": ("market", ""),
 }
+# Facts that have no field of their own.
+_FACTS: Mapping[str, str] = {"scaleup_bandwidth": "GB/s", "pcie_bandwidth": "GB/s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Dispute:
     """One thing that can be read in two ways.
 
     `facts` are those that it touches (``flops`` for any rate), none where a rule is in doubt;
-    `stated` and `other` say the two readings; `values` are the other ones by field, `rates` by
-    format.
+    `stated` and `other` say the two readings; `values` are the other ones by field, `stands` by
+    fact, `rates` by format.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Dispute:
     because: str
     facts: frozenset[str] = frozenset()
     values: Mapping[str, float | str] | None = None
+    stands: Mapping[str, Fact] | None = None
     rates: Mapping[str, float] | None = None
     tf32: int | None = None
     label: str = ""
@@ -88,6 +91,26 @@ def _of_field(chip: Chip, name: str) -> list[Dispute]:
     ]
 
 
+def _of_fact(chip: Chip, name: str, others: list[float], because: str) -> list[Dispute]:
+    """Other values of a fact without a field."""
+    unit, fact = _FACTS[name], chip.facts.get(name)
+    if fact is None or fact.value is None or isinstance(fact.value, str | bool):
+        return []
+    stated = to_base(fact.value, fact.unit)
+    return [
+        Dispute(
+            name,
+            _shown(stated, unit),
+            _shown(other, unit),
+            because,
+            frozenset({name}),
+            stands={name: replace(fact, value=from_base(other, unit), unit=unit)},
+        )
+        for other in others
+        if other != stated
+    ]
+
+
 def _of_rates(chip: Chip) -> list[Dispute]:
     """Rates with two editions go together: one paper gives them all."""
     found = {}
@@ -115,7 +138,11 @@ def _of_tf32(chip: Chip) -> list[Dispute]:
 
 
 def _of_reading(chip: Chip, reading: Reading) -> list[Dispute]:
-    if chip.id not in reading.chips or reading.name not in _FIELDS:
+    if chip.id not in reading.chips:
+        return []
+    if reading.name in _FACTS and not isinstance(reading.value, str):
+        return _of_fact(chip, reading.name, [reading.value], reading.because)
+    if reading.name not in _FIELDS:
         return []
     field, unit = _FIELDS[reading.name]
     stated = getattr(chip, field)
@@ -165,6 +192,9 @@ def _of_rules(rules: tuple[Rule, ...]) -> list[Dispute]:
 def disputes(chip: Chip, rules: tuple[Rule, ...]) -> tuple[Dispute, ...]:
     """Everything about a chip and these rules that can be read in two ways."""
     found = [d for name in _FIELDS for d in _of_field(chip, name)]
+    for name in _FACTS:
+        if (fact := chip.facts.get(name)) is not None:
+            found += _of_fact(chip, name, _edges(fact), fact.note)
     found += _of_rates(chip) + _of_tf32(chip)
     found += [d for rule in rules for reading in rule.readings for d in _of_reading(chip, reading)]
     # A chip's file and a rule's may give the same other value.
@@ -181,6 +211,8 @@ def toggled(view: View, dispute: Dispute) -> View:
     if dispute.rates is not None:
         chip = replace(view.chip, flops={**view.chip.flops, **dispute.rates})
         return replace(view, chip=chip)
+    if dispute.stands is not None:
+        return replace(view, chip=replace(view.chip, facts={**view.chip.facts, **dispute.stands}))
     changes: dict[str, float | str] = dict(dispute.values or {})
     return replace(view, chip=replace(view.chip, **changes))  # type: ignore[arg-type]
 

@@ -355,6 +355,14 @@ def test_a_bandwidth_in_dispute_around_the_threshold() -> None:
     assert "1,568 GB/s gives licence_case_by_case, 1,398 GB/s gives free" in line
 
 
+def test_ports_that_may_count_as_inputs_and_outputs() -> None:
+    found = verdict("gaudi2", date(2023, 1, 1))
+    assert "525 GB/s gives free, 600 GB/s gives licence_denial" in disputed(
+        found, "scaleup_bandwidth"
+    )
+    assert found.status == "licence_denial"
+
+
 # -- timeline ------------------------------------------------------------------------------------
 
 
