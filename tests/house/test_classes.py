@@ -20,8 +20,8 @@ def _methods(node: ast.ClassDef) -> list[ast.FunctionDef]:
 def _property(node: ast.FunctionDef) -> bool:
     """A property that says one thing."""
     marked = any(ast.unparse(d) in ("property", "cached_property") for d in node.decorator_list)
-    said = [s for s in node.body if not (isinstance(s, ast.Expr))]
-    return marked and len(said) == 1 and isinstance(said[0], ast.Return)
+    *names, last = [s for s in node.body if not isinstance(s, ast.Expr)]
+    return marked and isinstance(last, ast.Return) and all(isinstance(s, ast.Assign) for s in names)
 
 
 def _name(base: ast.expr) -> str:

@@ -28,8 +28,9 @@ def _within(module: tree.Module, names: tuple[str, ...]) -> bool:
 
 
 def _calls(module: tree.Module) -> list[str]:
-    """Dotted names of what a module calls."""
-    return [ast.unparse(n.func) for n in ast.walk(module.tree) if isinstance(n, ast.Call)]
+    """Dotted names of what a module calls; shutting a library's mouth is no output."""
+    calls = [n for n in ast.walk(module.tree) if isinstance(n, ast.Call)]
+    return [ast.unparse(n.func) for n in calls if "os.devnull" not in ast.unparse(n)]
 
 
 @pytest.mark.parametrize("module", _outside(EDGES), ids=lambda m: m.name)
