@@ -365,8 +365,8 @@ class Simulation:
     Arrays by request, in order of arrival: `arrival`, `first`, `finish` times [s], `isl`, `osl`
     [token], `preempted` count, `cached` prompt tokens hit at first admission, `scheduled` time
     of first admission [s]. `gaps` are the times between two tokens of a request [s] and how often
-    each occurred, `gap_sum` their exact sum. [s] `steps` are arrays by iteration, by column name,
-    where they were asked for.
+    each occurred, `gap_sum` their exact sum. [s] `replica` that served each, where there were
+    several. `steps` are arrays by iteration, by column name, where they were asked for.
     """
 
     arrival: Array
@@ -381,6 +381,7 @@ class Simulation:
     scheduled: Array = field(default_factory=lambda: np.zeros(0))
     gaps: tuple[Array, NDArray[np.int64]] = (np.zeros(0), np.zeros(0, np.int64))
     gap_sum: float = 0.0
+    replica: NDArray[np.int64] | None = None
     steps: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -400,13 +401,19 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """Requests as recorded: `arrival` [s], `isl`, `osl` [token], and what else was said of them."""
+    """Requests as recorded: `arrival` [s], `isl`, `osl` [token], and what else was said of them.
+
+    Of several turns `follows` is the request before, or -1, and `pause` the time that passes from
+    its end to this arrival. [s]
+    """
 
     arrival: Array
     isl: NDArray[np.int64]
     osl: NDArray[np.int64]
     priority: Array | None = None
     prompts: Prompts | None = None
+    follows: NDArray[np.int64] | None = None
+    pause: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)

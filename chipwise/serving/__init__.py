@@ -6,9 +6,10 @@ Read `plain.py` first: it is the scheduler, told beside its specification.
 from __future__ import annotations
 
 from chipwise.serving import arrivals, metrics
-from chipwise.serving.simulation import simulate
+from chipwise.serving.case import Server
+from chipwise.serving.simulation import simulate, simulate_apart
 
-__all__ = ["arrivals", "metrics", "simulate", "step_seconds"]
+__all__ = ["Server", "arrivals", "metrics", "simulate", "simulate_apart", "step_seconds"]
 
 
 def __getattr__(name: str) -> object:

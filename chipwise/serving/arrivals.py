@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chipwise.errors import BadInput
-from chipwise.types import Array
+from chipwise.types import Array, Prompts, Trace
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["gamma", "histogram", "lognormal", "poisson", "uniform"]
+__all__ = ["gamma", "histogram", "lognormal", "poisson", "turns", "uniform"]
 
 
 def poisson(rate: float, count: int, seed: int) -> Array:
@@ -95,6 +95,78 @@ def histogram(
         raise BadInput("the weights of a histogram must be at least 0, with one above 0")
     drawn = np.random.default_rng(seed).choice(len(pairs), count, p=weight / weight.sum())
     return pairs[drawn, 0], pairs[drawn, 1]
+
+
+def turns(
+    start: ArrayLike, question: ArrayLike, answer: ArrayLike, pause: float = 0.0, system: int = 0
+) -> Trace:
+    """Conversations: each prompt is all that was said before and a new question.
+
+    Parameters
+    ----------
+    start : array
+        Arrival of each conversation's first request. [s]
+    question, answer : array
+        Tokens of each turn, one row for each conversation; a question of 0 ends it. [token]
+    pause : float
+        From the end of an answer to the next question. [s]
+    system : int
+        Tokens with which every conversation begins. [token]
+
+    Returns
+    -------
+    Trace
+        With prompts that tell which tokens are shared.
+
+    Examples
+    --------
+    >>> chat = turns([0.0], [[100, 50]], [[20, 30]], system=10)
+    >>> list(chat.isl), list(chat.follows)
+    ([np.int64(110), np.int64(180)], [np.int64(-1), np.int64(0)])
+    """
+    asked, said = np.asarray(question, np.int64), np.asarray(answer, np.int64)
+    starts = np.asarray(start, np.float64)
+    if asked.ndim != 2 or asked.shape != said.shape or len(starts) != len(asked):
+        raise BadInput("conversations need a start, and a row of questions and one of answers each")
+    if (asked < 0).any() or (asked[:, 0] < 1).any() or (said[asked > 0] < 1).any():
+        raise BadInput("a turn has at least one token of question and one of answer")
+    alive = np.cumprod(asked > 0, axis=1).astype(bool)
+    said = np.where(alive, said, 0)
+    asked = np.where(alive, asked, 0)
+    before = np.cumsum(asked + said, axis=1) - asked - said
+    isl = (before + asked + system)[alive]
+    number = np.cumsum(alive.ravel()).reshape(alive.shape) - 1
+    follows = np.where(np.arange(asked.shape[1]) == 0, -1, np.roll(number, 1, axis=1))[alive]
+    return Trace(
+        arrival=np.repeat(starts, alive.sum(axis=1)),
+        isl=isl,
+        osl=said[alive],
+        prompts=_spoken(asked, said, alive, system),
+        follows=follows,
+        pause=np.where(follows < 0, 0.0, pause),
+    )
+
+
+def _spoken(
+    asked: NDArray[np.int64], said: NDArray[np.int64], alive: NDArray[np.bool_], system: int
+) -> Prompts:
+    """Runs of each turn's prompt: the system's, then question and answer of each turn before."""
+    ident, length, ends = [], [], [0]
+    width = alive.shape[1]
+    for row, column in zip(*np.nonzero(alive), strict=True):
+        names = 2 * (row * width + np.arange(column + 1)) + 1  # questions odd, answers even
+        pairs = np.stack((names, names + 1), axis=1).ravel()[:-1]
+        spoken = np.stack((asked[row, : column + 1], said[row, : column + 1]), axis=1).ravel()[:-1]
+        ident.append(np.concatenate(([0], pairs)))
+        length.append(np.concatenate(([system], spoken)))
+        ends.append(ends[-1] + len(pairs) + 1)
+    row, column = np.nonzero(alive)
+    return Prompts(
+        offset=np.array(ends, np.int64),
+        ident=np.concatenate(ident),
+        length=np.concatenate(length),
+        output=2 * (row * width + column) + 2,
+    )
 
 
 def _positive(**values: float) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Case"]
+__all__ = ["Case", "Cluster", "Server"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +19,8 @@ class Case:
     """Requests and flags that have passed the door; names as in `serving.simulate`.
 
     `times` are the arrivals, written in a closed loop of `clients` (0: open); `watermark` is in
-    blocks; `rank` the priorities, where they count; `prompts` what they share, where it is cached.
+    blocks; `rank` the priorities, where they count; `prompts` what they share, where it is
+    cached; `sessions` the request that each follows (-1: none) and after what pause [s].
     """
 
     table: StepTable
@@ -37,6 +38,7 @@ class Case:
     watermark: int
     rank: Array | None
     prompts: Prompts | None
+    sessions: tuple[NDArray[np.int64], Array] | None
     reuse_last: bool
     chunked: bool
     policy: str
@@ -51,3 +53,33 @@ class Case:
     seed: int
     record: bool
     plain: bool
+    cluster: Cluster | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cluster:
+    """Several engines: `replicas` of the case, and where prefill and decode are apart `others`.
+
+    `other` is the case of those that decode; `latency` and `token` of the link between [s].
+    """
+
+    replicas: int
+    router: str
+    slack: int
+    lockstep: bool = False
+    other: Case | None = None
+    others: int = 0
+    latency: float = 0.0
+    token: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Server:
+    """Engines that do one job: `replicas` of them, each with `blocks` of its own."""
+
+    table: StepTable
+    blocks: int
+    block_size: int = 16
+    max_seqs: int = 256
+    max_tokens: int = 8192
+    replicas: int = 1

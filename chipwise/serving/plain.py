@@ -11,7 +11,7 @@ In the functions r is the record of a request, i its number, c the record of the
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -29,7 +29,29 @@ from chipwise.serving.pool import (
     touch,
 )
 
-__all__ = ["Flags", "Room", "arrive", "close_up", "issue_next", "open_room", "play", "requests"]
+if TYPE_CHECKING:
+    from chipwise.serving.case import Case
+
+__all__ = [
+    "COUNTS",
+    "Flags",
+    "Room",
+    "arrive",
+    "begun",
+    "close_up",
+    "flags",
+    "give_back",
+    "held_back",
+    "issue_next",
+    "launch",
+    "open_room",
+    "play",
+    "put_out",
+    "requests",
+    "schedule_running",
+    "schedule_waiting",
+    "tables",
+]
 
 REQUEST = np.dtype(
     [
@@ -48,6 +70,11 @@ REQUEST = np.dtype(
         ("table", np.int64),
         ("node", np.int64),
         ("arrival", np.float64),
+        ("remote", np.int64),  # tokens whose KV came from elsewhere
+        ("replica", np.int64),
+        ("next", np.int64),  # the request that follows when this one is complete, or -1
+        ("pause", np.float64),  # before it comes, once the one before is complete
+        ("head", np.int64),  # in row k: the request that begins the k-th session
         ("rank", np.float64),  # priority, smaller first
         ("half", np.float64),  # of the host's time
         ("scheduled", np.float64),
@@ -63,7 +90,8 @@ COUNTS = np.dtype(
         ("waiting", np.int64),
         ("free", np.int64),
         ("done", np.int64),
-        ("issued", np.int64),
+        ("issued", np.int64),  # sessions begun
+        ("sessions", np.int64),
         ("arrived", np.int64),
         ("preemptions", np.int64),
         ("victims", np.int64),  # of the iteration being scheduled
@@ -78,9 +106,9 @@ class Flags(NamedTuple):
     """What the scheduler is told; `watermark` in blocks, `depth` of iterations in flight.
 
     `draft` tokens are proposed for each decode, and each is accepted with probability
-    `acceptance` if those before it were. `whole` prompts are
-    not cut. TensorRT-LLM: `guarantee` reserves the blocks of the whole output; prompts are held
-    back for `wait` iterations, or until they fill `share` of the budget.
+    `acceptance` if those before it were. `whole` prompts are not cut. TensorRT-LLM: `guarantee`
+    reserves the blocks of the whole output; prompts are held back for `wait` iterations, or until
+    they fill `share` of the budget.
     """
 
     blocks: int
@@ -118,42 +146,86 @@ class Room(NamedTuple):
     gaps: Any
 
 
-def requests(arrival: Any, isl: Any, osl: Any, rank: Any, half: Any) -> Any:
+def requests(case: Case) -> Any:
     """Records of requests that nobody has seen yet."""
-    who = np.zeros(len(isl), REQUEST)
-    who["arrival"], who["isl"], who["osl"] = arrival, isl, osl
-    who["rank"], who["half"] = rank, half
+    n = len(case.isl)
+    who = np.zeros(n, REQUEST)
+    who["arrival"], who["isl"], who["osl"] = case.times, case.isl, case.osl
+    who["half"] = 0.5 * (case.table.request + case.table.request_token * case.isl)
+    who["rank"] = 0.0 if case.rank is None else case.rank
     who["scheduled"] = who["first"] = who["finish"] = np.nan
+    who["next"] = -1
+    head = np.ones(n, bool)
+    if case.sessions is not None:
+        follows, pause = case.sessions
+        later = np.flatnonzero(follows >= 0)
+        who["next"][follows[later]] = later
+        who["pause"] = pause
+        head[later] = False
+    heads = np.flatnonzero(head)
+    who["head"][: len(heads)] = heads
     return who
 
 
-def open_room(
-    blocks: int, block_size: int, max_seqs: int, clients: int, who: Any, nodes: int, slack: int
-) -> Room:
-    """Everybody still to come, every block free.
+def begun(case: Case, who: Any) -> tuple[int, int, Any]:
+    """Sessions in all, those that begin by themselves, and the heap of these."""
+    sessions = len(who) - int((who["next"] >= 0).sum())
+    issued = sessions if case.clients == 0 else min(case.clients, sessions)
+    heads = who["head"][:issued]
+    coming = heap_of(who["arrival"][heads] + who["half"][heads], len(who))
+    coming["id"][1 : issued + 1] = heads[coming["id"][1 : issued + 1]]
+    return sessions, issued, coming
 
-    `nodes` of prefixes; a request may hold `slack` tokens more than its own, and where that is
-    negative blocks are counted and no more.
-    """
-    n, caching = len(who), slack >= 0
-    issued = n if clients == 0 else min(clients, n)
+
+def tables(case: Case, who: Any) -> int:
+    """Give each request its places in the table of blocks; how many there are."""
+    if case.prompts is None:
+        return 0
+    most = -(-(case.isl + case.osl + 2 * case.draft) // case.block_size)
+    who["table"] = np.cumsum(most) - most
+    return int(most.sum())
+
+
+def open_room(case: Case, who: Any, nodes: int) -> Room:
+    """Everybody still to come, every block free; `nodes` of prefixes."""
     counts = np.zeros(1, COUNTS)
-    counts["free"], counts["issued"] = blocks, issued
-    tables = 0
-    if caching:
-        most = -(-(who["isl"] + who["osl"] + slack) // block_size)
-        who["table"] = np.cumsum(most) - most
-        tables = int(most.sum())
+    counts["free"] = case.blocks
+    counts["sessions"], counts["issued"], coming = begun(case, who)
     return Room(
         counts=counts,
-        running=np.zeros(max_seqs, np.int64),
-        victims=np.zeros(max_seqs, np.int64),
-        waiting=heap(n),
-        coming=heap_of(who["arrival"][:issued] + who["half"][:issued], n),
-        block=pool(blocks if caching else 0),
+        running=np.zeros(case.max_seqs, np.int64),
+        victims=np.zeros(case.max_seqs, np.int64),
+        waiting=heap(len(who)),
+        coming=coming,
+        block=pool(0 if case.prompts is None else case.blocks),
         known=known_blocks(nodes),
-        table=np.zeros(tables, np.int32),
+        table=np.zeros(tables(case, who), np.int32),
         gaps=np.zeros(GAP_BINS, np.int64),
+    )
+
+
+def flags(case: Case, *, guarantee: bool = False, wait: int = 0) -> Flags:
+    """The case's flags as Numba takes them."""
+    return Flags(
+        blocks=case.blocks,
+        block_size=case.block_size,
+        max_seqs=case.max_seqs,
+        max_tokens=case.max_tokens,
+        long_prefill=case.long_prefill,
+        reserve=case.reserve,
+        watermark=case.watermark,
+        depth=2 if case.asynchronous else 1,
+        by_priority=case.rank is not None,
+        caching=case.prompts is not None,
+        reuse_last=case.reuse_last,
+        draft=case.draft,
+        acceptance=case.acceptance,
+        seed=case.seed,
+        whole=not case.chunked,
+        guarantee=guarantee,
+        wait=wait,
+        share=case.share,
+        record=case.record,
     )
 
 
@@ -229,7 +301,7 @@ def preempt(f: Flags, who: Any, c: Any, running: Any, waiting: Any, at: int) -> 
     for place in range(at, c.running - 1):
         running[place] = running[place + 1]
     c.running -= 1
-    r.computed = r.ahead = r.given = r.drafts = 0
+    r.computed = r.ahead = r.given = r.drafts = r.remote = 0
     r.preempted += 1
     c.preemptions += 1
     if f.by_priority:
@@ -327,7 +399,7 @@ def schedule_waiting(
         if f.caching:  # a full hit still computes the last block, for its logits
             hit = hits(known, nodes, r, (total - 1) // f.block_size)
             taken = evictable(block, known, nodes, r, hit)
-        r.computed = hit * f.block_size
+        r.computed = max(hit * f.block_size, r.remote)
         todo = total - r.computed
         if 0 < limit < todo:
             todo = limit
@@ -427,14 +499,17 @@ def confirm(f: Flags, r: Any) -> int:
 
 @njit(cache=True)
 def issue_next(who: Any, c: Any, coming: Any, r: Any, now: float) -> None:
-    """End a request, whose blocks are free; in a closed loop its client issues the next."""
+    """End a request, whose blocks are free: its next turn comes, or a client's next session."""
     r.finish = now + r.half
     c.done += 1
-    if c.issued < len(who):
-        new = who[c.issued]
-        new.arrival = r.finish
-        push(coming, r.finish + new.half, 0.0, c.issued)
+    i = r.next
+    if i < 0 and c.issued < c.sessions:
+        i = who[c.issued].head
         c.issued += 1
+    if i >= 0:
+        new = who[i]
+        new.arrival = r.finish + new.pause
+        push(coming, new.arrival + new.half, 0.0, i)
 
 
 @njit(cache=True)
@@ -442,6 +517,7 @@ def put_out(
     f: Flags,
     who: Any,
     c: Any,
+    total: Any,
     coming: Any,
     block: Any,
     table: Any,
@@ -463,7 +539,7 @@ def put_out(
         if r.produced == r.osl:
             c.waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
             give_back(f, r, c, block, table)
-            issue_next(who, c, coming, r, now)
+            issue_next(who, total, coming, r, now)
 
 
 @njit(cache=True)
@@ -536,7 +612,7 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
             now = max(now, coming[1].rank)
             continue
         now = ends[oldest]
-        put_out(f, who, c, coming, block, table, gaps, sampled[oldest], samples[oldest], now)
+        put_out(f, who, c, c, coming, block, table, gaps, sampled[oldest], samples[oldest], now)
         close_up(who, c, running)
         oldest = (oldest + 1) % f.depth
         in_flight -= 1

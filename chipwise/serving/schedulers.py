@@ -5,15 +5,18 @@ Numba takes half a second to import, so that the compiled loops are imported whe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chipwise.registry import scheduler
-from chipwise.serving.case import Case
-from chipwise.types import Array, Simulation
+from chipwise.serving.case import Case, Cluster
+from chipwise.types import Array, Prompts, Simulation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["COLUMNS", "sglang", "trtllm", "vllm"]
@@ -40,8 +43,8 @@ _RATIO_LONGEST = 4096
 @scheduler("vllm")
 def vllm(case: Case) -> Simulation:
     """V1 of vLLM: decodes first, then prompts cut to what the budget leaves."""
-    if not case.plain and _aggregates(case) and case.chunked:
-        return _aggregate(case)
+    if not case.plain and _aggregates(case):
+        return _aggregate(case) if case.cluster is None else _dealt(case, _aggregate)
     return _played(case, guarantee=False, wait=0)
 
 
@@ -54,6 +57,11 @@ def trtllm(case: Case) -> Simulation:
 @scheduler("sglang")
 def sglang(case: Case) -> Simulation:
     """SGLang: prefill alone and first, admission by a guess of what the running will write."""
+    return _sglang(case) if case.cluster is None else _dealt(case, _sglang)
+
+
+def _sglang(case: Case) -> Simulation:
+    """The case through one engine of SGLang."""
     from chipwise.serving import clock  # noqa: PLC0415
     from chipwise.serving import sglang as engine  # noqa: PLC0415
 
@@ -85,11 +93,85 @@ def _aggregates(case: Case) -> bool:
         not (case.asynchronous or case.long_prefill or case.draft or case.record)
         and case.rank is None
         and case.prompts is None
+        and case.sessions is None
+        and case.chunked
+        and (case.cluster is None or (_is_dealt(case.cluster) and not case.clients))
         and case.max_seqs <= case.max_tokens
         and case.block_size & (case.block_size - 1) == 0
         and int(case.osl.max()) < _LONGEST_DAYS
         and (case.table.attention_window == 0 or case.table.window == int(case.table.window))
     )
+
+
+def _is_dealt(cluster: Cluster) -> bool:
+    """Whether the engines know nothing of one another: each could be played alone."""
+    return cluster.router == "round_robin" and not cluster.lockstep and cluster.other is None
+
+
+def _dealt(case: Case, play: Callable[[Case], Simulation]) -> Simulation:
+    """Open arrivals dealt round robin, every engine played by itself."""
+    assert case.cluster is not None
+    engines = case.cluster.replicas
+    replica = np.empty(len(case.isl), np.int64)
+    seen = np.argsort(case.times + _half(case), kind="stable")
+    replica[seen] = np.arange(len(seen)) % engines
+    parts = [(k, np.flatnonzero(replica == k)) for k in range(engines)]
+    runs = [(k, ids, play(_part(case, ids))) for k, ids in parts if len(ids)]
+    whole: dict[str, Any] = {"replica": replica}
+    for name in ("arrival", "scheduled", "first", "finish", "isl", "osl", "preempted", "cached"):
+        whole[name] = np.empty_like(getattr(runs[0][2], name), shape=len(case.isl))
+        for _, ids, run in runs:
+            whole[name][ids] = getattr(run, name)
+    centres = np.concatenate([run.gaps[0] for _, _, run in runs])
+    counts = np.concatenate([run.gaps[1] for _, _, run in runs])
+    gaps, place = np.unique(centres, return_inverse=True)
+    return Simulation(
+        **whole,
+        gaps=(gaps, np.bincount(place, counts, len(gaps)).astype(np.int64)),
+        gap_sum=float((whole["finish"] - whole["first"]).sum()),
+        iterations=sum(run.iterations for _, _, run in runs),
+        preemptions=sum(run.preemptions for _, _, run in runs),
+        steps=_merged([(k, ids, run.steps) for k, ids, run in runs]) if case.record else {},
+    )
+
+
+def _part(case: Case, ids: NDArray[np.int64]) -> Case:
+    """The case with some of its requests."""
+    prompts = case.prompts
+    if prompts is not None:
+        first, end = prompts.offset[ids], prompts.offset[ids + 1]
+        runs = np.concatenate([np.arange(a, b) for a, b in zip(first, end, strict=True)])
+        prompts = Prompts(
+            offset=np.concatenate((np.zeros(1, np.int64), np.cumsum(end - first))),
+            ident=prompts.ident[runs],
+            length=prompts.length[runs],
+            output=prompts.output[ids],
+        )
+    return replace(
+        case,
+        times=case.times[ids],
+        isl=case.isl[ids],
+        osl=case.osl[ids],
+        rank=None if case.rank is None else case.rank[ids],
+        prompts=prompts,
+        cluster=None,
+    )
+
+
+def _merged(
+    parts: list[tuple[int, NDArray[np.int64], Mapping[str, NDArray[Any]]]],
+) -> dict[str, NDArray[Any]]:
+    """Rows of several engines in order of time, with the engine's number."""
+    columns = {name: [steps[name] for _, _, steps in parts] for name in parts[0][2]}
+    columns["preempted"] = [
+        np.array([" ".join(str(ids[int(i)]) for i in told.split()) for told in steps["preempted"]])
+        for _, ids, steps in parts
+    ]
+    columns["replica"] = [np.full(len(steps["step"]), k) for k, _, steps in parts]
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    order = np.argsort(joined["t_start"], kind="stable")
+    rows = {name: values[order] for name, values in joined.items()}
+    return rows | {"step": np.arange(1, len(order) + 1)}
 
 
 def _aggregate(case: Case) -> Simulation:
@@ -143,53 +225,69 @@ def _aggregate(case: Case) -> Simulation:
 
 
 def _played(case: Case, *, guarantee: bool, wait: int) -> Simulation:
-    """The case through the plain loop."""
+    """The case through the plain loop, or several of them."""
     from chipwise.serving import clock, plain  # noqa: PLC0415
 
-    flags = plain.Flags(
-        blocks=case.blocks,
-        block_size=case.block_size,
-        max_seqs=case.max_seqs,
-        max_tokens=case.max_tokens,
-        long_prefill=case.long_prefill,
-        reserve=case.reserve,
-        watermark=case.watermark,
-        depth=2 if case.asynchronous else 1,
-        by_priority=case.rank is not None,
-        caching=case.prompts is not None,
-        reuse_last=case.reuse_last,
-        draft=case.draft,
-        acceptance=case.acceptance,
-        seed=case.seed,
-        whole=not case.chunked,
-        guarantee=guarantee,
-        wait=wait,
-        share=case.share,
-        record=case.record,
-    )
+    if case.cluster is not None:
+        return _clustered(case, case.cluster, guarantee=guarantee, wait=wait)
+    flags = plain.flags(case, guarantee=guarantee, wait=wait)
     who, nodes, room = _room(case)
     seconds = clock.clock(case.table, max(case.max_tokens, case.max_seqs * (case.draft + 1)))
     log = plain.play(flags, seconds, who, room, nodes)
     return _told(case, who, room, log, COLUMNS)
 
 
-def _room(case: Case) -> tuple[Any, Any, Any]:
-    """Records of the requests, the nodes of their blocks, and the room in which they stand."""
+def _clustered(case: Case, cluster: Cluster, *, guarantee: bool, wait: int) -> Simulation:
+    """The case through several engines."""
+    from chipwise.serving import clock, plain  # noqa: PLC0415
+    from chipwise.serving import cluster as engines  # noqa: PLC0415
+
+    other = case if cluster.other is None else cluster.other
+    wiring = engines.Wiring(
+        engines=cluster.replicas + cluster.others,
+        split=cluster.replicas,
+        router=engines.ROUTERS[cluster.router],
+        slack=cluster.slack,
+        latency=cluster.latency,
+        token=cluster.token,
+    )
+    who, node, nodes = _records(case)
+    hall = engines.open_hall(case, other, who, nodes, wiring)
+    first, second = (
+        (
+            plain.flags(one, guarantee=guarantee, wait=wait),
+            clock.clock(one.table, max(one.max_tokens, one.max_seqs * (one.draft + 1))),
+        )
+        for one in (case, other)
+    )
+    if cluster.lockstep:
+        log = engines.play_together(*first, wiring, who, hall, node)
+    else:
+        log = engines.play(first[0], second[0], first[1], second[1], wiring, who, hall, node)
+    return _told(case, who, hall, log, (*COLUMNS, "replica"))
+
+
+def _records(case: Case) -> tuple[Any, Any, int]:
+    """Records of the requests, the nodes of their blocks, and how many there are."""
     from chipwise.serving import plain, prefixes  # noqa: PLC0415
 
-    rank = np.zeros(len(case.isl)) if case.rank is None else case.rank
-    who = plain.requests(case.times, case.isl, case.osl, rank, _half(case))
-    node, nodes, slack = np.zeros(0, np.int32), 0, -1
-    if case.prompts is not None:
-        told = case.prompts
-        start, node, nodes = prefixes.number(
-            case.isl, case.osl, told.offset, told.ident, told.length, told.output, case.block_size
-        )
-        who["node"] = start[:-1]
-        slack = 2 * case.draft
-    room = plain.open_room(
-        case.blocks, case.block_size, case.max_seqs, case.clients, who, nodes, slack
+    who = plain.requests(case)
+    if case.prompts is None:
+        return who, np.zeros(0, np.int32), 0
+    told = case.prompts
+    start, node, nodes = prefixes.number(
+        case.isl, case.osl, told.offset, told.ident, told.length, told.output, case.block_size
     )
+    who["node"] = start[:-1]
+    return who, node, nodes
+
+
+def _room(case: Case) -> tuple[Any, Any, Any]:
+    """Records of the requests, the nodes of their blocks, and the room in which they stand."""
+    from chipwise.serving import plain  # noqa: PLC0415
+
+    who, node, nodes = _records(case)
+    room = plain.open_room(case, who, nodes)
     return who, node, room
 
 
@@ -198,14 +296,17 @@ def _told(case: Case, who: Any, room: Any, log: Any, columns: tuple[str, ...]) -
     iterations, rows, victims = log
     by_request = {
         name: np.ascontiguousarray(who[name])
-        for name in ("arrival", "scheduled", "first", "finish", "isl", "osl", "preempted", "cached")
+        for name in (
+            *("arrival", "scheduled", "first", "finish", "isl", "osl", "preempted", "cached"),
+            "replica",
+        )
     }
     return Simulation(
         **by_request,
         gaps=_filled(room.gaps),
         gap_sum=float((by_request["finish"] - by_request["first"]).sum()),
         iterations=iterations,
-        preemptions=int(room.counts["preemptions"][0]),
+        preemptions=int(room.counts["preemptions"].sum()),
         steps=_steps(rows, columns, victims) if case.record else {},
     )
 

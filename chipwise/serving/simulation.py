@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from chipwise.errors import BadInput, UnknownName
+from chipwise.errors import BadInput
 from chipwise.registry import SCHEDULERS
-from chipwise.serving import schedulers  # noqa: F401 -- enters the engines by name
-from chipwise.serving.case import Case
-from chipwise.types import Array, Prompts, Simulation, StepTable
+from chipwise.serving import door
+from chipwise.serving import schedulers as _schedulers  # noqa: F401 -- enters the engines by name
+from chipwise.serving.case import Cluster, Server
+from chipwise.types import Prompts, Simulation, StepTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from numpy.typing import ArrayLike
 
-    from numpy.typing import ArrayLike, NDArray
-
-__all__ = ["simulate"]
-
-LOOPS = ("auto", "plain")
-POLICIES = ("no_evict", "max_utilisation")
-
-# Longest prompt or output that is taken for one. [token]
-_LONGEST = 2**40
+__all__ = ["simulate", "simulate_apart"]
 
 
 def simulate(
@@ -45,6 +37,8 @@ def simulate(
     priority: ArrayLike | None = None,
     prefix_caching: bool = False,
     prompts: Prompts | None = None,
+    follows: ArrayLike | None = None,
+    pause: ArrayLike = 0.0,
     reuse_last: bool = True,
     chunked: bool | None = None,
     policy: str = "no_evict",
@@ -58,6 +52,10 @@ def simulate(
     draft: int = 0,
     acceptance: float = 0.0,
     seed: int = 0,
+    replicas: int = 1,
+    router: str = "round_robin",
+    router_slack: int = 32,
+    lockstep: bool = False,
     record_steps: bool = False,
     loop: str = "auto",
 ) -> Simulation:
@@ -100,6 +98,9 @@ def simulate(
         Keep the KV of full blocks, and use it again where a prompt begins with the same tokens.
     prompts : Prompts, optional
         Which tokens the prompts share; without it, none.
+    follows, pause : array, optional
+        Multi-turn: the request that each follows, which stands before it (-1: none), and how long
+        after that one is complete it arrives. [s] Its time of arrival does not count.
     reuse_last : bool
         Use the blocks that were never full again first; before vLLM did so, they queued.
     chunked : bool, optional
@@ -125,6 +126,14 @@ def simulate(
         Probability that a proposed token is right, if those before it were. [1]
     seed : int
         Of the draws of acceptance.
+    replicas : int
+        Engines behind a router, each with `blocks` of its own.
+    router : str
+        ``round_robin``, ``least_loaded`` (fewest requests) or ``prefix_aware`` (longest cached
+        prefix, unless that engine has `router_slack` requests more than the least loaded).
+    lockstep : bool
+        The engines are ranks of data-parallel attention: each iteration begins in all of them
+        together and lasts as long as the longest.
     record_steps : bool
         Keep a row for each iteration in `Simulation.steps`.
     loop : str
@@ -145,197 +154,77 @@ def simulate(
     >>> [round(float(t), 6) for t in run.first - run.arrival]
     [0.028707, 0.029808]
     """
-    _check_names(scheduler=(scheduler, SCHEDULERS), loop=(loop, LOOPS), policy=(policy, POLICIES))
-    isl, osl = _lengths(isl, "isl"), _lengths(osl, "osl")
-    if len(isl) != len(osl):
-        raise BadInput(f"{len(isl)} prompts but {len(osl)} outputs; give one of each per request")
-    _check_counts(1, blocks=blocks, block_size=block_size, max_seqs=max_seqs, max_tokens=max_tokens)
-    _check_counts(0, long_prefill=long_prefill, draft=draft, wait=wait, margin=margin)
-    _check_counts(1, ratio_steps=ratio_steps)
-    _check_shares(watermark, acceptance, share, conservativeness)
-    _check_engine(scheduler, asynchronous=asynchronous, draft=draft, priority=priority)
-    if draft and asynchronous:
-        raise BadInput(
-            "speculation is simulated with synchronous scheduling only; drop one of both"
-        )
-    # The last token's own KV is never written, but the other engines reserve its place.
-    _check_fit(isl, osl, blocks, block_size, 2 * draft - (scheduler == "vllm"))
-    whole = scheduler == "trtllm" if chunked is None else not chunked
-    if whole:
-        _check_whole(isl, max_tokens)
-    times, clients = _arrivals(arrival, concurrency, len(isl))
-    case = Case(
-        table=table,
-        times=times,
-        isl=isl,
-        osl=osl,
-        clients=clients,
-        blocks=int(blocks),
-        block_size=int(block_size),
-        max_seqs=int(max_seqs),
-        max_tokens=int(max_tokens),
-        asynchronous=bool(asynchronous),
-        long_prefill=int(long_prefill),
-        reserve=bool(reserve),
-        watermark=int(watermark * blocks),
-        rank=_ranks(priority, len(isl)),
-        prompts=_prompts(prompts, isl) if prefix_caching else None,
-        reuse_last=bool(reuse_last),
-        chunked=not whole,
-        policy=policy,
-        wait=int(wait),
-        share=float(share),
-        poll=float(poll),
-        ratio=np.inf if ignore_eos else float(conservativeness),
-        ratio_steps=int(ratio_steps),
-        margin=int(margin),
-        draft=int(draft),
-        acceptance=float(acceptance),
-        seed=int(seed),
-        record=bool(record_steps),
-        plain=loop == "plain",
-    )
+    case = door.case(dict(locals()))
     result: Simulation = SCHEDULERS[scheduler](case)
     return result
 
 
-def _prompts(prompts: Prompts | None, isl: NDArray[np.int64]) -> Prompts:
-    """What the prompts share; without a word about it, nothing."""
-    if prompts is None:
-        each = np.arange(len(isl) + 1)
-        return Prompts(offset=each, ident=each[:-1], length=isl, output=each[:-1])
-    offset = np.ascontiguousarray(prompts.offset, np.int64)
-    length = np.ascontiguousarray(prompts.length, np.int64)
-    if len(offset) != len(isl) + 1 or len(prompts.output) != len(isl):
-        raise BadInput(f"prompts of {len(offset) - 1} requests were given for {len(isl)} requests")
-    told = np.diff(np.concatenate(([0], np.cumsum(length)))[offset])
-    short = np.flatnonzero(told < isl)
-    if len(short):
-        i = int(short[0])
-        raise BadInput(f"request {i} has {isl[i]} prompt tokens, but its runs tell {told[i]}")
-    return Prompts(
-        offset=offset,
-        ident=np.ascontiguousarray(prompts.ident, np.int64),
-        length=length,
-        output=np.ascontiguousarray(prompts.output, np.int64),
+def simulate_apart(
+    prefill: Server,
+    decode: Server,
+    arrival: ArrayLike | None,
+    isl: ArrayLike,
+    osl: ArrayLike,
+    *,
+    concurrency: int | None = None,
+    latency: float = 0.0,
+    latency_token: float = 0.0,
+    router: str = "least_loaded",
+    router_slack: int = 32,
+    prefix_caching: bool = False,
+    prompts: Prompts | None = None,
+    follows: ArrayLike | None = None,
+    pause: ArrayLike = 0.0,
+    record_steps: bool = False,
+) -> Simulation:
+    """What engines do that prefill and engines that decode, with a link between them.
+
+    A request leaves its prefill engine with its first token; its blocks there are free once its
+    KV has crossed, and then it queues at a decode engine, which takes it in without computing its
+    prompt. If that engine preempts it, it computes the prompt there.
+
+    Parameters
+    ----------
+    prefill, decode : Server
+        The engines of either side, with vLLM's scheduler; the host's time is the prefill side's.
+    latency, latency_token : float
+        Of a transfer, and for each token of the prompt. [s]
+    prefix_caching : bool
+        On the prefill side.
+
+    The others are those of `simulate`.
+
+    Examples
+    --------
+    >>> fast = Server(StepTable(prefill=1e-5), blocks=1000)
+    >>> slow = Server(StepTable(base=0.02), blocks=1000, replicas=2)
+    >>> run = simulate_apart(fast, slow, [0.0], [1000], [11], latency=0.005)
+    >>> [round(float(t), 3) for t in (run.first[0], run.finish[0])]
+    [0.01, 0.215]
+    """
+    if not (latency >= 0 and latency_token >= 0):
+        raise BadInput("the latency of a transfer must be at least 0 s")
+    usual: dict[str, Any] = dict(simulate.__kwdefaults__ or {})
+    usual |= {"arrival": arrival, "isl": isl, "osl": osl, "concurrency": concurrency}
+    usual |= {"follows": follows, "pause": pause, "record_steps": record_steps}
+    caching = {"prefix_caching": prefix_caching, "prompts": prompts}
+    prompt, output = door.lengths(isl, "isl"), door.lengths(osl, "osl")
+    first = door.case({**usual, **_flags(prefill), **caching}, longest=prompt)
+    other = door.case({**usual, **_flags(decode)}, longest=prompt + output - 1)
+    cluster = Cluster(
+        replicas=prefill.replicas,
+        router=router,
+        slack=router_slack,
+        other=other,
+        others=decode.replicas,
+        latency=float(latency),
+        token=float(latency_token),
     )
+    result: Simulation = SCHEDULERS["vllm"](replace(first, cluster=cluster))
+    return result
 
 
-def _lengths(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    """Lengths as whole numbers of at least one token."""
-    given = np.atleast_1d(np.asarray(values))
-    if not len(given):
-        raise BadInput(f"{name} has no request; give at least one")
-    whole = given.dtype.kind == "i"
-    if whole and given.min() >= 1 and given.max() <= _LONGEST:
-        return np.array(given, np.int64)
-    given = given.astype(np.float64)
-    wrong = np.flatnonzero(~(given >= 1) | (given != np.floor(given)) | (given > _LONGEST))
-    if len(wrong):
-        i = int(wrong[0])
-        raise BadInput(
-            f"{name} of request {i} is {given[i]:g}; it must be a whole number of at least 1 token"
-        )
-    return given.astype(np.int64)
-
-
-def _ranks(priority: ArrayLike | None, n: int) -> Array | None:
-    """Priorities, one for each request."""
-    if priority is None:
-        return None
-    rank = np.array(priority, np.float64, ndmin=1)
-    if len(rank) != n:
-        raise BadInput(f"{n} requests but {len(rank)} priorities; give one per request")
-    if np.isnan(rank).any():
-        raise BadInput(f"priority of request {int(np.flatnonzero(np.isnan(rank))[0])} is no number")
-    return rank
-
-
-def _check_counts(least: int, **counts: int) -> None:
-    """Counts that must be whole and at least so much."""
-    for name, value in counts.items():
-        if not value >= least or value != int(value):
-            raise BadInput(f"{name} is {value}; it must be a whole number of at least {least}")
-
-
-def _check_names(**names: tuple[str, Collection[str]]) -> None:
-    """Names that must be among the known."""
-    for kind, (name, known) in names.items():
-        if name not in known:
-            raise UnknownName(kind, name, known)
-
-
-def _check_shares(
-    watermark: float, acceptance: float, share: float, conservativeness: float
-) -> None:
-    """Shares and probabilities."""
-    if not 0.0 <= watermark < 1.0:
-        raise BadInput(f"watermark is {watermark}; it must be a share from 0 to below 1")
-    if not 0.0 <= acceptance <= 1.0:
-        raise BadInput(f"acceptance is {acceptance}; it must be a probability from 0 to 1")
-    if not 0.0 <= share <= 1.0:
-        raise BadInput(f"share is {share}; it must be a share from 0 to 1")
-    if not 0.0 <= conservativeness < np.inf:
-        raise BadInput(f"conservativeness is {conservativeness}; it must be at least 0")
-
-
-def _check_engine(
-    scheduler: str, *, asynchronous: bool, draft: int, priority: ArrayLike | None
-) -> None:
-    """Refuse flags that the simulated engine does not have."""
-    if draft and asynchronous:
-        raise BadInput(
-            "speculation is simulated with synchronous scheduling only; drop one of both"
-        )
-    if scheduler != "vllm" and (asynchronous or draft or priority is not None):
-        message = "asynchronous scheduling, speculation and priorities are simulated for vllm only"
-        raise BadInput(f"{message}, not for {scheduler}")
-
-
-def _check_whole(isl: NDArray[np.int64], max_tokens: int) -> None:
-    """Refuse a prompt that exceeds an iteration's budget where prompts are not cut."""
-    if isl.max() > max_tokens:
-        i = int(isl.argmax())
-        raise BadInput(
-            f"request {i} has {isl[i]} prompt tokens, but an iteration takes {max_tokens} and "
-            "prompts are not cut; raise max_tokens or say chunked=True"
-        )
-
-
-def _check_fit(
-    isl: NDArray[np.int64], osl: NDArray[np.int64], blocks: int, size: int, extra: int
-) -> None:
-    """Refuse a request that could never finish: its KV alone is larger than the cache."""
-    longest = isl + osl + extra
-    if longest.max() <= blocks * size:
-        return
-    i = int(np.flatnonzero(longest > blocks * size)[0])
-    most = -(-int(longest.max()) // size)
-    raise BadInput(
-        f"request {i} ({isl[i]} prompt and {osl[i]} output tokens) needs "
-        f"{-(-longest[i] // size)} blocks of {size} tokens, but the cache has "
-        f"{blocks}; give it at least {most} blocks"
-    )
-
-
-def _arrivals(arrival: ArrayLike | None, concurrency: int | None, n: int) -> tuple[Array, int]:
-    """Arrivals, to be written in a closed loop, and its clients (0 where the loop is open)."""
-    if (arrival is None) == (concurrency is None):
-        raise BadInput("give either times of arrival or the concurrency of a closed loop, not both")
-    if concurrency is not None:
-        _check_counts(1, concurrency=concurrency)
-        return np.zeros(n), int(concurrency)
-    times = np.array(arrival, np.float64, ndmin=1)
-    if len(times) != n:
-        raise BadInput(f"{n} requests but {len(times)} times of arrival; give one per request")
-    if times[0] >= 0 and times[-1] < np.inf and (times[1:] >= times[:-1]).all():
-        return times, 0
-    wrong = np.flatnonzero(~(times >= 0) | ~np.isfinite(times))
-    if len(wrong):
-        i = int(wrong[0])
-        raise BadInput(f"request {i} arrives at {times[i]:g} s; it must be a number of at least 0")
-    i = int(np.flatnonzero(times[1:] < times[:-1])[0]) + 1
-    raise BadInput(
-        f"request {i} arrives at {times[i]:g} s, before request {i - 1} ({times[i - 1]:g} s); "
-        "sort the requests by arrival"
-    )
+def _flags(server: Server) -> dict[str, Any]:
+    """Flags of one engine of a side."""
+    names = ("table", "blocks", "block_size", "max_seqs", "max_tokens")
+    return {name: getattr(server, name) for name in names}

@@ -1,0 +1,397 @@
+"""Several engines behind a router, and prefill and decode apart.
+
+Engines stand in a row; the first `split` of them take what arrives. Where all do the whole job
+`split` is their number; where prefill and decode are apart, a request leaves its prefill engine
+with its first token, its KV crosses the link, and it goes on at one of the other engines, which
+have their own flags and their own clock. Time goes from event to event: an arrival, the end of a
+transfer, the end of an iteration. What an engine does in one is what `plain.py` tells.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from chipwise.serving.clock import GAP_BINS, Clock
+from chipwise.serving.heap import heap, pop, push
+from chipwise.serving.plain import (
+    COUNTS,
+    Flags,
+    begun,
+    close_up,
+    give_back,
+    held_back,
+    launch,
+    put_out,
+    schedule_running,
+    schedule_waiting,
+    tables,
+)
+from chipwise.serving.pool import hits, known_blocks, pool
+
+if TYPE_CHECKING:
+    from chipwise.serving.case import Case
+
+__all__ = ["ROUTERS", "Hall", "Wiring", "open_hall", "play", "play_together"]
+
+ROUND_ROBIN, LEAST_LOADED, PREFIX_AWARE = 0, 1, 2
+ROUTERS = {
+    "round_robin": ROUND_ROBIN,
+    "least_loaded": LEAST_LOADED,
+    "prefix_aware": PREFIX_AWARE,
+}
+
+# An engine between two events: when the next is due, and which.
+ENGINE = np.dtype(
+    [
+        ("due", np.float64),
+        ("end", np.float64),  # of the iteration scheduled last
+        ("schedules", np.bool_),  # else it ends an iteration
+        ("oldest", np.int64),
+        ("in_flight", np.int64),
+    ]
+)
+
+
+class Wiring(NamedTuple):
+    """How the engines stand together; see the module's text.
+
+    `router` is one of the numbers above; prefix-aware routing goes to the least loaded where the
+    best match has `slack` requests more. A transfer lasts `latency` + `token` for each token of
+    the prompt. [s]
+    """
+
+    engines: int
+    split: int
+    router: int
+    slack: int
+    latency: float
+    token: float
+
+
+class Hall(NamedTuple):
+    """Arrays by engine, and what is common to all."""
+
+    engine: Any
+    counts: Any
+    total: Any
+    running: Any
+    victims: Any
+    waiting: Any
+    block: Any
+    known: Any
+    sampled: Any
+    samples: Any
+    ends: Any
+    table: Any
+    coming: Any
+    crossing: Any
+    gaps: Any
+
+
+def open_hall(case: Case, other: Case, who: Any, nodes: int, wiring: Wiring) -> Hall:
+    """Everybody still to come; `other` is the case of the engines from `split` on."""
+    engines, n, seqs = wiring.engines, len(who), max(case.max_seqs, other.max_seqs)
+    counts, total = np.zeros(engines, COUNTS), np.zeros(1, COUNTS)
+    counts["free"] = case.blocks
+    counts["free"][wiring.split :] = other.blocks
+    total["sessions"], total["issued"], coming = begun(case, who)
+    engine = np.zeros(engines, ENGINE)
+    engine["due"] = np.inf
+    caches = case.prompts is not None
+    return Hall(
+        engine=engine,
+        counts=counts,
+        total=total,
+        running=np.zeros((engines, seqs), np.int64),
+        victims=np.zeros((engines, seqs), np.int64),
+        waiting=np.stack([heap(n) for _ in range(engines)]),
+        block=np.stack([pool(case.blocks if caches else 0) for _ in range(engines)]),
+        known=np.stack([known_blocks(nodes) for _ in range(engines)]),
+        sampled=np.zeros((engines, 2, seqs), np.int64),
+        samples=np.zeros((engines, 2), np.int64),
+        ends=np.zeros((engines, 2)),
+        table=np.zeros(tables(case, who), np.int32),
+        coming=coming,
+        crossing=heap(n),
+        gaps=np.zeros(GAP_BINS, np.int64),
+    )
+
+
+@njit(cache=True)
+def load_of(c: Any) -> int:
+    """Requests that an engine has."""
+    return int(c.running + c.waiting)
+
+
+@njit(cache=True)
+def route(
+    w: Wiring, f: Flags, hall: Hall, nodes: Any, r: Any, turn: int, begin: int, end: int
+) -> int:
+    """Engine from `begin` to `end` that a request goes to; `turn` counts the requests before."""
+    if w.router == ROUND_ROBIN:
+        return begin + turn % (end - begin)
+    least = begin
+    for k in range(begin + 1, end):
+        if load_of(hall.counts[k]) < load_of(hall.counts[least]):
+            least = k
+    if w.router == PREFIX_AWARE and f.caching and begin == 0:
+        best, most = least, hits(hall.known[least], nodes, r, (r.isl - 1) // f.block_size)
+        for k in range(begin, end):
+            found = hits(hall.known[k], nodes, r, (r.isl - 1) // f.block_size)
+            if found > most:
+                best, most = k, found
+        if load_of(hall.counts[best]) <= load_of(hall.counts[least]) + w.slack:
+            return best
+    return least
+
+
+@njit(cache=True)
+def deliver(f: Flags, c: Any, e: Any, waiting: Any, r: Any, i: int, now: float) -> None:
+    """Put request i into an engine's queue, and wake it if it is idle."""
+    c.arrived += 1
+    if f.by_priority:
+        push(waiting, r.rank, r.arrival, i)
+    else:
+        push(waiting, 0.0, float(c.arrived), i)
+    c.waiting += 1
+    wake(e, now)
+
+
+@njit(cache=True)
+def wake(e: Any, now: float) -> None:
+    """Let an idle engine look at its queue."""
+    if e.in_flight == 0:
+        e.due, e.schedules = now, True
+
+
+@njit(cache=True)
+def hand_over(
+    w: Wiring, who: Any, c: Any, running: Any, crossing: Any, sampled: Any, samples: int, now: float
+) -> None:
+    """Send requests that have their first token on to the decode engines."""
+    for s in range(samples):
+        r = who[sampled[s]]
+        if r.produced == 1 and r.osl > 1:
+            push(crossing, now + w.latency + w.token * r.isl, 0.0, sampled[s])
+            r.remote = r.isl
+    kept = 0
+    for place in range(c.running):
+        running[kept] = running[place]
+        kept += who[running[place]].remote == 0
+    c.running = kept
+
+
+@njit(cache=True)
+def schedule(
+    f: Flags,
+    clock: Clock,
+    who: Any,
+    c: Any,
+    e: Any,
+    running: Any,
+    waiting: Any,
+    victims: Any,
+    block: Any,
+    known: Any,
+    nodes: Any,
+    table: Any,
+    sampled: Any,
+    samples: Any,
+    ends: Any,
+    row: Any,
+) -> bool:
+    """One iteration of an engine, if there is anything to do; `row` tells what is in it."""
+    c.victims = 0
+    limit = f.long_prefill if c.running + c.waiting > 1 else 0
+    budget = schedule_running(
+        f, who, c, running, waiting, victims, block, known, nodes, table, limit
+    )
+    if c.victims == 0 and not held_back(f, who, c, waiting):
+        budget = schedule_waiting(
+            f, who, c, running, waiting, block, known, nodes, table, limit, budget, e.due
+        )
+    if budget == f.max_tokens:
+        return False
+    slot = (e.oldest + e.in_flight) % f.depth
+    start = max(e.due, e.end)
+    seconds, batch, prefill, decode, samples[slot] = launch(clock, who, c, running, sampled[slot])
+    e.end = start + seconds
+    ends[slot] = e.end
+    e.in_flight += 1
+    row[0], row[1], row[2], row[3] = start, e.end, c.running, c.waiting
+    row[4], row[5], row[6], row[7] = batch, prefill, decode, c.free
+    return True
+
+
+@njit(cache=True)
+def next_engine(engine: Any) -> int:
+    """The engine whose event is due first."""
+    first = 0
+    for k in range(1, len(engine)):
+        if engine[k].due < engine[first].due:
+            first = k
+    return first
+
+
+@njit(cache=True)
+def next_arrival(hall: Hall) -> float:
+    """When the next request arrives at the router, or has crossed the link; infinity if none."""
+    comes = hall.coming[1].rank if hall.coming[0].id > 0 else np.inf
+    crosses = hall.crossing[1].rank if hall.crossing[0].id > 0 else np.inf
+    return min(comes, crosses)
+
+
+@njit(cache=True)
+def admit_one(f: Flags, g: Flags, w: Wiring, who: Any, hall: Hall, nodes: Any, turns: Any) -> None:
+    """Bring who arrives next to an engine."""
+    now = next_arrival(hall)
+    if hall.coming[0].id > 0 and hall.coming[1].rank == now:
+        i = pop(hall.coming)
+        r = who[i]
+        k = route(w, f, hall, nodes, r, turns[0], 0, w.split)
+        turns[0] += 1
+    else:
+        i = pop(hall.crossing)
+        r = who[i]
+        give_back(f, r, hall.counts[r.replica], hall.block[r.replica], hall.table)
+        wake(hall.engine[r.replica], now)
+        r.computed = 0
+        k = route(w, g, hall, nodes, r, turns[1], w.split, w.engines)
+        turns[1] += 1
+    r.replica = k
+    here = f if k < w.split else g
+    deliver(here, hall.counts[k], hall.engine[k], hall.waiting[k], r, i, now)
+
+
+@njit(cache=True)
+def schedule_engine(
+    f: Flags, clock: Clock, who: Any, hall: Hall, nodes: Any, k: int, row: Any
+) -> bool:
+    """One iteration of engine k, if it may begin one and there is anything to do."""
+    e = hall.engine[k]
+    row[8] = k
+    return e.in_flight < f.depth and schedule(
+        f,
+        clock,
+        who,
+        hall.counts[k],
+        e,
+        hall.running[k],
+        hall.waiting[k],
+        hall.victims[k],
+        hall.block[k],
+        hall.known[k],
+        nodes,
+        hall.table,
+        hall.sampled[k],
+        hall.samples[k],
+        hall.ends[k],
+        row,
+    )
+
+
+@njit(cache=True)
+def noted(log: Any, row: Any, at: int) -> Any:
+    """The rows with one more, in more room if it needs it."""
+    if at == len(log):
+        log = np.concatenate((log, np.zeros_like(log)))
+    log[at] = row
+    return log
+
+
+@njit(cache=True)
+def put_out_engine(f: Flags, w: Wiring, who: Any, hall: Hall, k: int, now: float) -> None:
+    """End the oldest iteration of engine k."""
+    e, c, running = hall.engine[k], hall.counts[k], hall.running[k]
+    sampled, samples = hall.sampled[k, e.oldest], hall.samples[k, e.oldest]
+    put_out(
+        f,
+        who,
+        c,
+        hall.total[0],
+        hall.coming,
+        hall.block[k],
+        hall.table,
+        hall.gaps,
+        sampled,
+        samples,
+        now,
+    )
+    close_up(who, c, running)
+    if w.split < w.engines and k < w.split:
+        hand_over(w, who, c, running, hall.crossing, sampled, samples, now)
+    e.oldest = (e.oldest + 1) % f.depth
+    e.in_flight -= 1
+
+
+@njit(cache=True)
+def play(
+    f: Flags, g: Flags, clock: Clock, other: Clock, w: Wiring, who: Any, hall: Hall, nodes: Any
+) -> Any:
+    """Play requests through the engines to the last one's end.
+
+    `f` and `clock` are of the engines before `split`, `g` and `other` of those from it on.
+
+    Returns
+    -------
+    tuple
+        As plain.play; the rows end with the engine's number.
+    """
+    np.random.seed(f.seed)  # noqa: NPY002 -- Numba's own generator, apart from NumPy's
+    turns, iterations, row = np.zeros(2, np.int64), 0, np.zeros(9)
+    log, gone = np.zeros((1024 if f.record else 0, 9)), [(0, 0) for _ in range(0)]
+    while hall.total[0].done < len(who):
+        k = next_engine(hall.engine)
+        e = hall.engine[k]
+        if next_arrival(hall) <= e.due:
+            admit_one(f, g, w, who, hall, nodes, turns)
+            continue
+        here, seconds = (f, clock) if k < w.split else (g, other)
+        if not e.schedules:
+            put_out_engine(here, w, who, hall, k, e.due)
+            e.schedules = True
+        elif schedule_engine(here, seconds, who, hall, nodes, k, row):
+            if f.record:
+                log = noted(log, row, iterations)
+                gone.extend([(iterations, i) for i in hall.victims[k, : hall.counts[k].victims]])
+            iterations += 1
+        else:
+            e.schedules = False
+            e.due = hall.ends[k, e.oldest] if e.in_flight > 0 else np.inf
+    return iterations, log[:iterations], gone
+
+
+@njit(cache=True)
+def play_together(f: Flags, clock: Clock, w: Wiring, who: Any, hall: Hall, nodes: Any) -> Any:
+    """As `play`, where every iteration begins in all engines together and lasts the longest."""
+    np.random.seed(f.seed)  # noqa: NPY002 -- Numba's own generator, apart from NumPy's
+    turns, iterations, row, now = np.zeros(2, np.int64), 0, np.zeros(9), 0.0
+    log, gone = np.zeros((1024 if f.record else 0, 9)), [(0, 0) for _ in range(0)]
+    while hall.total[0].done < len(who):
+        while next_arrival(hall) <= now:
+            admit_one(f, f, w, who, hall, nodes, turns)
+        began, end = iterations, now
+        for k in range(w.engines):
+            hall.engine[k].due = now
+            if schedule_engine(f, clock, who, hall, nodes, k, row):
+                end = max(end, hall.engine[k].end)
+                if f.record:
+                    log = noted(log, row, iterations)
+                    gone.extend(
+                        [(iterations, i) for i in hall.victims[k, : hall.counts[k].victims]]
+                    )
+                iterations += 1
+        if iterations == began:
+            now = next_arrival(hall)
+            continue
+        if f.record:
+            log[began:iterations, 1] = end
+        now = end
+        for k in range(w.engines):
+            hall.engine[k].end = now
+            if hall.engine[k].in_flight > 0:
+                put_out_engine(f, w, who, hall, k, now)
+    return iterations, log[:iterations], gone
