@@ -17,6 +17,8 @@ ESTIMATE = ["estimate", "llama-2-70b", "--chip", "h200", "--weights", "fp8", *LO
 PLAN = ["plan", "llama-2-70b", "--no-simulate", *LOAD]
 SIMULATE = ["simulate", "--step-time", "0.01,5e-5,5e-5,2e-8", "--kv-blocks", "3000", *LOAD]
 
+TRAIN = ["train", "llama-2-70b", "--chips", "128", "--seq", "4096", "--global-batch", "256"]
+
 CASES = [
     ("estimate", [*ESTIMATE, "--batch", "8"]),
     ("estimate", [*ESTIMATE, "--concurrency", "8", "--cost", "rent", "--tp", "2"]),
@@ -26,6 +28,9 @@ CASES = [
     ("plan", [*PLAN, "--chips", "l4", "--ttft", "1e-9"]),
     ("simulate", [*SIMULATE, "--rate", "1", "--requests", "50", "--ttft", "3"]),
     ("simulate", [*SIMULATE, "--concurrency", "4", "--requests", "50", "--osl", "1"]),
+    ("train", [*TRAIN, "--chip", "h200", "--tokens", "2e12"]),
+    ("train", [*TRAIN, "--chip", "910c", "--tp", "8", "--pp", "4", "--dp", "4", "--lora-rank", "8"]),
+    ("train_mixed", [*TRAIN, "--mix", "h800=0.5,h20=0.5", "--tokens", "1e12"]),
     ("policy", ["policy", "h200"]),
     ("policy", ["policy", "910c", "--route", "rent-in-country", "--on", "2023-01-01"]),
     ("policy", ["policy", "h20", "--to", "DE"]),
