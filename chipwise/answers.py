@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,6 +40,9 @@ from chipwise.types import (
 )
 from chipwise.units import from_base
 
+if TYPE_CHECKING:
+    from chipwise.fleet import Study
+
 __all__ = [
     "SCHEMA_VERSION",
     "chip",
@@ -48,6 +51,7 @@ __all__ = [
     "envelope",
     "estimate",
     "fact",
+    "fleet",
     "model",
     "model_entry",
     "plan",
@@ -579,3 +583,10 @@ def verdict(of: Verdict) -> Mapping[str, Any]:
         "end_user": of.end_user,
         "rests_on_unverified": list(of.rests_on_unverified),
     }
+
+
+def fleet(of: Study, calibration: str) -> dict[str, Any]:
+    """JSON of `fleet`."""
+    from chipwise.fleet import told  # noqa: PLC0415 -- highspy is slow to import
+
+    return {**envelope(calibration), **told(of)}
