@@ -5,11 +5,21 @@ Read `plain.py` first: it is the scheduler, told beside its specification.
 
 from __future__ import annotations
 
-from chipwise.serving import arrivals, metrics
+from chipwise.serving import arrivals, capacity, metrics, presets, timeline
 from chipwise.serving.case import Server
 from chipwise.serving.simulation import simulate, simulate_apart
 
-__all__ = ["Server", "arrivals", "metrics", "simulate", "simulate_apart", "step_seconds"]
+__all__ = [
+    "Server",
+    "arrivals",
+    "capacity",
+    "metrics",
+    "presets",
+    "simulate",
+    "simulate_apart",
+    "step_seconds",
+    "timeline",
+]
 
 
 def __getattr__(name: str) -> object:
