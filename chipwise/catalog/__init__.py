@@ -15,6 +15,7 @@ from typing import Any
 from chipwise.catalog.chips import read_chip
 from chipwise.catalog.factors import calibration
 from chipwise.catalog.files import DATA, as_of, read_toml
+from chipwise.catalog.makers import origins
 from chipwise.catalog.market import economics, left_out, price, prices, stale, why_not
 from chipwise.catalog.models import quantised, read_config, read_model
 from chipwise.catalog.names import Entry, begins, chip_path, exact, index, model_path, only
@@ -32,6 +33,7 @@ __all__ = [
     "left_out",
     "model",
     "model_ids",
+    "origins",
     "price",
     "prices",
     "rules",

@@ -5,7 +5,7 @@ Not legal advice. Rules are data (docs/rules.md); this room computes what they s
 
 from __future__ import annotations
 
-from chipwise.policy import metrics
+from chipwise.policy import dependence, metrics
 from chipwise.policy.engine import check, checked, inside, overdue, timeline, trace
 from chipwise.policy.expression import holds, parse
 from chipwise.policy.question import END_USERS, INCLUDE, ROUTES
@@ -18,6 +18,7 @@ __all__ = [
     "STATUSES",
     "check",
     "checked",
+    "dependence",
     "holds",
     "inside",
     "metrics",
