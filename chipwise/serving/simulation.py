@@ -154,7 +154,47 @@ def simulate(
     >>> [round(float(t), 6) for t in run.first - run.arrival]
     [0.028707, 0.029808]
     """
-    case = door.case(dict(locals()))
+    asked = {
+        "table": table,
+        "arrival": arrival,
+        "isl": isl,
+        "osl": osl,
+        "blocks": blocks,
+        "concurrency": concurrency,
+        "block_size": block_size,
+        "max_seqs": max_seqs,
+        "max_tokens": max_tokens,
+        "scheduler": scheduler,
+        "asynchronous": asynchronous,
+        "long_prefill": long_prefill,
+        "reserve": reserve,
+        "watermark": watermark,
+        "priority": priority,
+        "prefix_caching": prefix_caching,
+        "prompts": prompts,
+        "follows": follows,
+        "pause": pause,
+        "reuse_last": reuse_last,
+        "chunked": chunked,
+        "policy": policy,
+        "wait": wait,
+        "share": share,
+        "poll": poll,
+        "conservativeness": conservativeness,
+        "ratio_steps": ratio_steps,
+        "margin": margin,
+        "ignore_eos": ignore_eos,
+        "draft": draft,
+        "acceptance": acceptance,
+        "seed": seed,
+        "replicas": replicas,
+        "router": router,
+        "router_slack": router_slack,
+        "lockstep": lockstep,
+        "record_steps": record_steps,
+        "loop": loop,
+    }
+    case = door.case(asked)
     result: Simulation = SCHEDULERS[scheduler](case)
     return result
 
