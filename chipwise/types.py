@@ -467,7 +467,8 @@ class RuleCase:
 class Reading:
     """Another value that somebody gives for a fact of some chips, and who.
 
-    `value` stands in the base unit of the fact `name`.
+    `value` stands in the base unit of the fact `name`. Under the name ``format`` it is a format in
+    which the chips compute, so that a rate which is not given is unknown and not lacking.
     """
 
     name: str
