@@ -298,6 +298,7 @@ def _grid(training: Training, chip: Chip, chips: int, choice: Layouts) -> list[A
     keep &= np.mod(t * c * dp, e) == 0
     layers = np.ceil(training.model.depth / p)
     staged = (p > 1) & (np.mod(layers, v) == 0) & (np.mod(rounds, p) == 0)
+    staged &= p * v <= training.model.depth
     keep &= (v == 1) | staged
     return [a[keep] for a in (t, p, c, e, dp, v, m)]
 
