@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chipwise import intervals, perf
+from chipwise import cost, intervals, perf
 from chipwise.perf.formats import compute_format, role_format
 from chipwise.plan import trial
 from chipwise.types import (
@@ -165,11 +165,12 @@ def _hourly(made: Deployment, watts: float, terms: Terms) -> Money | None:
     return total
 
 
-def _per_token(usd: Money, rate: Interval) -> Money:
+def _per_token(usd: Money, rate: Interval) -> Money | None:
     """Dollars for an output token: price and speed both at their kinder, middle, harder end."""
-    return Money(
-        usd.low / 3600.0 / rate.high, usd.mid / 3600.0 / rate.value, usd.high / 3600.0 / rate.low
-    )
+    kind, middle, hard = (cost.per_token(usd, r) for r in (rate.high, rate.value, rate.low))
+    if kind is None or middle is None or hard is None:
+        return None
+    return Money(kind.low, middle.mid, hard.high)
 
 
 def _unverified(made: Deployment, model: Model) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from chipwise.plan import space
 from chipwise.plan.answer import replicas
 from chipwise.plan.space import Search
 from chipwise.types import Array, Calibration, Chip, Deployment, Estimate, Model, Side, Workload
+from chipwise.units import from_base
 
 __all__ = [
     "Candidates",
@@ -132,7 +133,7 @@ def shortage(
     used = (small.weights, small.kv, small.activations, small.buffers, small.reserve)
     over = float(np.max(sum(np.asarray(x) for x in used) - np.asarray(small.capacity)))
     text = (
-        f"{model.id} with {weights} weights does not fit: {over / 1e9:.1f} GB missing on one "
+        f"{model.id} with {weights} weights does not fit: {from_base(over, 'GB'):.1f} GB missing on one "
         f"{chip.name} for a request of {int(np.max(workload.isl))} + {int(np.max(workload.osl))}"
     )
     if found is None:
