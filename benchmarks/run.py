@@ -30,7 +30,7 @@ def cold(*arguments: str, runs: int = 5) -> tuple[float, float]:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "chipwise.cli", *arguments],
+            [str(Path(sys.executable).with_name("chipwise")), *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
