@@ -30,6 +30,10 @@ test: $(STAMP)
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 
+# Some minutes; equal to what is kept, to 1e-6.
+calibrate: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/chipwise calibrate --out chipwise/catalog/data/calibration.json
+
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

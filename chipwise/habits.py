@@ -21,10 +21,14 @@ import numpy as np
 from chipwise.plan.replay import Run, replay
 from chipwise.types import Array, Calibration, Engine, Scale
 
-__all__ = ["Factor", "Measured", "factors", "fit", "predict", "with_factors"]
+__all__ = ["Factor", "Measured", "Start", "factors", "fit", "predict", "start", "with_factors"]
 
-_TPOT_SCALE, _TTFT_SCALE, _TTFT_WEIGHT = 0.07, 0.15, 0.6
+# Errors of ttft and tpot that count as usual, in ln; beyond them they weigh linearly.
+_SCALES = np.array([0.15, 0.07])
+_TTFT_WEIGHT = 0.6
 _STEP = 0.05
+# Furthest that a round may move ln of a factor, and reweightings within one.
+_FAR, _REWEIGHTED = 0.7, 30
 _LATENT = frozenset({"mla", "dsa", "csa", "delta"})
 
 
@@ -191,112 +195,114 @@ def predict(measured: Sequence[Measured], calibration: Calibration) -> Array:
     return logs
 
 
-def _weights(measured: Sequence[Measured]) -> Array:
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """Where fits on some runs, or on parts of them, begin.
+
+    `slopes` are the changes of each run's two logs by ln of each factor, about `calibration`. They
+    hold no measurement, so that every part of a cross-validation may use the same.
+    """
+
+    calibration: Calibration
+    measured: tuple[Measured, ...]
+    factors: tuple[Factor, ...]
+    slopes: Array
+
+
+def start(measured: Sequence[Measured], calibration: Calibration) -> Start:
+    """Replay the runs with each factor moved a little, those alone that it touches."""
+    base = predict(measured, calibration)
+    found, slopes = [], []
+    for factor in factors(calibration):
+        rows = [i for i, m in enumerate(measured) if factor.touches(m.run)]
+        if not rows:
+            continue
+        moved = with_factors(calibration, [(factor, math.exp(_STEP))])
+        slope = np.zeros_like(base)
+        slope[rows] = (predict([measured[i] for i in rows], moved) - base[rows]) / _STEP
+        found.append(factor)
+        slopes.append(np.nan_to_num(slope))
+    return Start(calibration, tuple(measured), tuple(found), np.stack(slopes, axis=-1))
+
+
+def _weights(measured: Sequence[Measured], few: int) -> Array:
+    """Equal weight would let one stack drown the others; too few of a kind have none."""
     counts = Counter(m.stack for m in measured)
-    return np.array([(counts[m.stack] + 6.0) ** -0.5 for m in measured])
+    kinds = Counter((m.stack, m.run.weights) for m in measured)
+    return np.array(
+        [(counts[m.stack] + 6.0) ** -0.5 * (kinds[m.stack, m.run.weights] >= few) for m in measured]
+    )
 
 
 def fit(
-    measured: Sequence[Measured],
-    calibration: Calibration,
+    begin: Start,
+    rows: Sequence[int] | None = None,
     *,
     tight: float = 2.0,
     rounds: int = 4,
     few: int = 4,
 ) -> Calibration:
-    """The calibration whose habits explain the runs best, drawn to what it was.
+    """The calibration whose habits explain the runs best, drawn to where it began.
+
+    Gauss–Newton with the slopes of the beginning: each round solves the robust problem as if the
+    logs were straight in ln θ, replays the runs there, and goes on from what they show.
 
     Parameters
     ----------
-    measured : sequence of Measured
-        Runs; those of stacks with fewer than `few` are not fitted on.
-    calibration : Calibration
-        Where the fit starts, and to which it is drawn.
+    begin : Start
+        From `start`.
+    rows : sequence of int, optional
+        Which of its runs are fitted on; by default all.
     tight : float
-        λ: how strongly.
+        λ: how strongly factors are drawn to where they began.
     rounds : int
-        Gauss–Newton steps.
+        Replays of all runs, at most.
+    few : int
+        Fewer runs of a stack and weight format are not fitted on.
     """
-    counts = Counter(m.stack for m in measured)
-    measured = [m for m in measured if counts[m.stack] >= few]
-    names = factors(calibration)
-    names = [f for f in names if any(f.touches(m.run) for m in measured)]
-    touched = [[i for i, m in enumerate(measured) if f.touches(m.run)] for f in names]
-    spread = np.array([f.spread for f in names])
-    theta = np.zeros(len(names))
-    weight = _weights(measured)
+    chosen = range(len(begin.measured)) if rows is None else rows
+    measured = [begin.measured[i] for i in chosen]
+    weight = _weights(measured, few)[:, None] * np.array([_TTFT_WEIGHT, 1.0])
+    slopes = begin.slopes[list(chosen)] / _SCALES[:, None]
+    prior = tight / np.array([f.spread for f in begin.factors])
 
-    def at(values: Array) -> Calibration:
-        moved = zip(names, map(math.exp, values), strict=True)
-        return with_factors(calibration, moved)
+    def at(theta: Array) -> Calibration:
+        moved = zip(begin.factors, map(math.exp, theta), strict=True)
+        return with_factors(begin.calibration, moved)
 
-    base = predict(measured, at(theta))
-    best = _cost(base, weight) + _drawn(theta, spread, tight)
-    damping = 1.0
+    def cost(errors: Array, theta: Array) -> float:
+        soft = 2.0 * (np.sqrt(1.0 + np.nan_to_num(errors) ** 2) - 1.0)
+        return float((weight * soft).sum() + ((prior * theta) ** 2).sum())
+
+    theta = np.zeros(len(begin.factors))
+    errors = predict(measured, at(theta)) / _SCALES
+    best = cost(errors, theta)
     for _ in range(rounds):
-        slopes = _slopes(measured, base, theta, touched, at)
-        for _ in range(4):
-            trial = theta + _newton(slopes, base, weight, theta, spread, tight, damping)
-            found = predict(measured, at(trial))
-            cost = _cost(found, weight) + _drawn(trial, spread, tight)
-            if cost < best:
-                theta, base, best, damping = trial, found, cost, damping / 3.0
+        step = np.clip(_aim(slopes, errors, weight, prior, theta) - theta, -_FAR, _FAR)
+        for part in (1.0, 0.5, 0.25):
+            trial = theta + part * step
+            found = predict(measured, at(trial)) / _SCALES
+            if cost(found, trial) < best:
                 break
-            damping *= 4.0
         else:
             break
+        theta, errors, best = trial, found, cost(found, trial)
     return at(theta)
 
 
-def _scaled(logs: Array) -> Array:
-    scaled: Array = logs / np.array([_TTFT_SCALE, _TPOT_SCALE])
-    return scaled
-
-
-def _cost(logs: Array, weight: Array) -> float:
-    soft = 2.0 * (np.sqrt(1.0 + np.nan_to_num(_scaled(logs)) ** 2) - 1.0)
-    return float((weight[:, None] * soft * np.array([_TTFT_WEIGHT, 1.0])).sum())
-
-
-def _drawn(theta: Array, spread: Array, tight: float) -> float:
-    return float(((tight * theta / spread) ** 2).sum())
-
-
-def _slopes(
-    measured: Sequence[Measured],
-    base: Array,
-    theta: Array,
-    touched: Sequence[Sequence[int]],
-    at: Callable[[Array], Calibration],
-) -> Array:
-    """Change of each run's logs by each factor; only the runs that it touches are replayed."""
-    slopes = np.zeros((*base.shape, len(theta)))
-    for k in range(len(theta)):
-        moved = theta.copy()
-        moved[k] += _STEP
-        rows = list(touched[k])
-        changed = predict([measured[i] for i in rows], at(moved))
-        slopes[rows, :, k] = (changed - base[rows]) / _STEP
-    return slopes
-
-
-def _newton(
-    slopes: Array,
-    base: Array,
-    weight: Array,
-    theta: Array,
-    spread: Array,
-    tight: float,
-    damping: float,
-) -> Array:
-    """One damped Gauss–Newton step of the robust cost."""
-    scale = np.array([_TTFT_SCALE, _TPOT_SCALE])
-    error = np.nan_to_num(base / scale)
-    robust = weight[:, None] * np.array([_TTFT_WEIGHT, 1.0]) / np.sqrt(1.0 + error**2)
-    robust = np.where(np.isnan(base), 0.0, robust).ravel()
-    flat = np.nan_to_num(slopes / scale[:, None]).reshape(-1, len(theta))
-    prior = tight**2 / spread**2
-    normal = flat.T @ (robust[:, None] * flat) + np.diag(prior * (1.0 + damping))
-    pull = flat.T @ (robust * error.ravel()) + prior * theta
-    step: Array = -np.linalg.solve(normal, pull)
-    return np.clip(step, -0.5, 0.5)
+def _aim(slopes: Array, errors: Array, weight: Array, prior: Array, theta: Array) -> Array:
+    """Minimum of the robust cost, were the errors straight in ln θ: reweighted least squares."""
+    flat = slopes.reshape(-1, len(theta))
+    known, here = ~np.isnan(errors).ravel(), np.nan_to_num(errors).ravel()
+    aim = theta.copy()
+    for _ in range(_REWEIGHTED):
+        there = here + flat @ (aim - theta)
+        # Twice the weights of ρ, whose curvature at zero is that of e².
+        robust = np.where(known, 2.0 * weight.ravel() / np.sqrt(1.0 + there**2), 0.0)
+        normal = flat.T @ (robust[:, None] * flat) + np.diag(2.0 * prior**2)
+        pull = flat.T @ (robust * there) + 2.0 * prior**2 * aim
+        step = np.linalg.solve(normal, pull)
+        aim = aim - step
+        if np.abs(step).max() < 1e-5:
+            break
+    return aim

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import click
 
-from chipwise.cli import catalog, fleet, law, serve, train
+from chipwise.cli import catalog, fidelity, fleet, law, serve, train
 from chipwise.errors import ChipwiseError, UnknownName
 
 __all__ = ["app", "main"]
@@ -47,7 +47,14 @@ def app() -> None:
     """From a chip's datasheet to tokens per second, dollars and licence status."""
 
 
-for _command in (*serve.COMMANDS, *train.COMMANDS, *fleet.COMMANDS, *law.COMMANDS, *catalog.COMMANDS):
+for _command in (
+    *serve.COMMANDS,
+    *train.COMMANDS,
+    *fleet.COMMANDS,
+    *law.COMMANDS,
+    *catalog.COMMANDS,
+    *fidelity.COMMANDS,
+):
     app.add_command(_command)
 
 
