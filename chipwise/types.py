@@ -247,6 +247,19 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Yields:
+    """What published tables reach of what the other factors say; see yields.
+
+    `values` are natural logarithms of factors by name; `widths` half-widths of
+    ln(measured/predicted) by basis; `stacks` as in Calibration.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
+    stacks: frozenset[tuple[str, ...]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """Fitted factors, apart from facts.
 
@@ -254,7 +267,8 @@ class Calibration:
     vendor or ``""``; `scales` by scope; `shapes` are exponents and counts of the operators'
     shape dependence; `engines` by backend; `widths` are half-widths of ln(measured/predicted) by
     basis and quantity; `stacks` are (family, chip, backend, architecture, vendor) fitted on;
-    `corrections` by (family, chip, backend, weights) and quantity, see corrections.
+    `corrections` by (family, chip, backend, weights) and quantity, see corrections; `yields` are of
+    published tables.
     """
 
     id: str
@@ -268,6 +282,7 @@ class Calibration:
         default_factory=dict
     )
     fitted_on: str = ""
+    yields: Yields = field(default_factory=Yields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

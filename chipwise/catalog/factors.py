@@ -8,7 +8,7 @@ from typing import Any
 
 from chipwise.catalog.files import DATA, read_json
 from chipwise.errors import BadFact, UnknownName
-from chipwise.types import Calibration, Efficiency, Engine, Scale
+from chipwise.types import Calibration, Efficiency, Engine, Scale, Yields
 
 __all__ = ["calibration", "read_calibration"]
 
@@ -17,6 +17,14 @@ _PARTS = ("id", "fitted_on", "operators", "scales", "shapes", "engines", "widths
 
 def _efficiency(row: Mapping[str, Any]) -> Efficiency:
     return Efficiency(row["start"], row["compute"], row["memory"], row["exponent"])
+
+
+def _yields(part: Mapping[str, Any]) -> Yields:
+    return Yields(
+        part.get("values", {}),
+        part.get("widths", {}),
+        frozenset(tuple(stack) for stack in part.get("stacks", ())),
+    )
 
 
 def read_calibration(path: Path) -> Calibration:
@@ -51,6 +59,7 @@ def read_calibration(path: Path) -> Calibration:
                 for row in content.get("corrections", ())
             },
             fitted_on=content["fitted_on"],
+            yields=_yields(content.get("yields", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadFact(

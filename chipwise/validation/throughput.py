@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chipwise import catalog, intervals
-from chipwise.errors import BadInput, Infeasible
+from chipwise import catalog, intervals, yields
+from chipwise.errors import BadInput, ChipwiseError, Infeasible
 from chipwise.perf.formats import WEIGHT_WIDTH
-from chipwise.plan.offline import Offline, offline
+from chipwise.plan.offline import Offline
+from chipwise.plan.reported import Case, Reported, outcome
 from chipwise.types import Calibration, Chip, Model, Workload
+from chipwise.validation.cells import format_of, number, optional
+from chipwise.validation.reports import METRICS, report
+from chipwise.yields import Setting
 
-__all__ = [
-    "COLUMNS",
-    "mlperf",
-    "mlperf_line",
-    "other",
-    "other_line",
-    "trtllm",
-    "trtllm_line",
-    "truths",
-]
+__all__ = ["COLUMNS", "case", "line", "measured", "truths"]
 
 Row = Mapping[str, str]
 Line = dict[str, Any]
@@ -30,59 +23,16 @@ Line = dict[str, Any]
 _MILLI = 1e3
 _SPEED = frozenset({"memory_bandwidth", "memory", "flops.bf16", "flops.fp8", "flops.fp16"})
 
-_FORMATS = {
-    "fp16": "fp16",
-    "bf16": "bf16",
-    "fp8": "fp8",
-    "fp4": "nvfp4",
-    "nvfp4": "nvfp4",
-    "mxfp4": "mxfp4",
-    "int8": "int8",
-    "w8a8": "int8",
-    "int4": "int4",
-    "uint4": "int4",
-    "w4a16": "int4",
+# Data sets of MLPerf: first guess of the mean prompt, which no table tells and the yields hold a
+# factor for (prompt:…), and the mean output of the reference or of the open rounds. [token]
+_PROMPTS = {
+    "llama2-70b": (200.0, 294.0),
+    "mixtral-8x7b": (200.0, 145.0),
+    "llama3.1-405b": (9000.0, 655.0),
+    "llama3.1-8b": (800.0, 128.0),
+    "deepseek-r1": (800.0, 3700.0),
+    "gptj": (800.0, 69.0),
 }
-# Mean prompt of each MLPerf data set: one nuisance number for each, fitted on the open rounds
-# (docs/method.md); mean outputs stand in the table.
-_MLPERF_ISL = {
-    "llama-2-70b": 142.0,
-    "mixtral-8x7b": 142.0,
-    "llama-3-405b": 9428.0,
-    "llama-3-8b": 778.0,
-    "deepseek-v3": 813.0,
-    "gpt-j-6b": 778.0,
-}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """A run and which quantity of it the row reports: ``rate``, ``ttft`` or ``tpot``."""
-
-    run: Offline
-    quantity: str = "rate"
-
-
-def _number(text: str, name: str) -> float:
-    found = re.match(r"\s*([0-9.,]+)", text)
-    if not found:
-        raise BadInput(f"{name} is {text!r}; a number was expected")
-    value = float(found.group(1).replace(",", ""))
-    if not value > 0:
-        raise BadInput(f"{name} is {text!r}; a positive number was expected")
-    return value
-
-
-def _optional(text: str, name: str) -> int | None:
-    return int(_number(text, name)) if text.strip() else None
-
-
-def _format(text: str, model: Model) -> str:
-    """Weight format that a text names; the maker's own where it names none."""
-    for word in re.findall(r"[a-z0-9]+", text.lower()):
-        if word in _FORMATS:
-            return _FORMATS[word]
-    return model.weights
 
 
 def _kv(weights: str, backend: str) -> str:
@@ -90,17 +40,17 @@ def _kv(weights: str, backend: str) -> str:
     return "fp8" if backend == "trtllm" and weights in ("fp8", "nvfp4") else "bf16"
 
 
-def trtllm(row: Row) -> Case:
+def _trtllm(row: Row) -> Case:
     """A row of TensorRT-LLM's own performance tables."""
     if "ratio" in row.get("metric", ""):
         raise BadInput("a ratio of two chips, not a run of one")
     model, chip = catalog.model(row["model"]), catalog.chip(row["gpu"])
-    weights = _format(row["precision"], model)
-    load = Workload(_number(row["isl"], "isl"), _number(row["osl"], "osl"))
-    at_once = row["batch"].strip().lower().startswith("max") or not row["batch"].strip()
-    chips = int(_number(row["n_gpus"], "n_gpus"))
+    weights = format_of(row["precision"], model)
     first = "first_token" in row.get("metric", "")
-    tp, pp = _optional(row["tp"], "tp"), _optional(row["pp"], "pp")
+    load = Workload(number(row["isl"], "isl"), number(row["osl"] or "1", "osl"))
+    at_once = row["batch"].strip().lower().startswith("max") or not row["batch"].strip()
+    chips = int(number(row["n_gpus"], "n_gpus"))
+    tp, pp = optional(row["tp"], "tp"), optional(row["pp"], "pp")
     run = Offline(
         model,
         chip,
@@ -109,17 +59,35 @@ def trtllm(row: Row) -> Case:
         _kv(weights, "trtllm"),
         chips,
         load,
-        None if at_once else _number(row["batch"], "batch"),
-        static=not at_once,
+        None if at_once else number(row["batch"], "batch"),
+        "steady" if at_once else "static",
         tp=tp,
         pp=pp or (1 if tp else None),
-        ep=None,
         dp=1 if tp else None,
+        compiled=row["version"].lower().startswith("v0"),
     )
-    return Case(run, "ttft" if first else "rate")
+    setting = Setting("trtllm", era=row["version"], scenario="" if at_once else "static")
+    return Case(run, "ttft" if first else "rate", setting)
 
 
-def mlperf(row: Row) -> Case:
+def _mlperf_weights(text: str, model: Model, chip: Chip) -> str:
+    """Format that ran: results may state the weights that they start from.
+
+    Chips then run their narrowest float format: fp4 where there is one, else fp8.
+    """
+    weights = format_of(text, model)
+    if weights not in ("fp16", "bf16"):
+        return weights
+    return next((f for f in ("nvfp4", "fp8") if f in chip.flops), weights)
+
+
+def _cards(row: Row, accelerator: str) -> int:
+    """Chips of a system: a card may carry two."""
+    cards = int(number(row["accelerators_total"], "accelerators_total"))
+    return 2 * cards if "Dual" in accelerator else cards
+
+
+def _mlperf(row: Row) -> Case:
     """A closed, valid MLPerf Inference result of a language model."""
     accelerator = row["accelerator"]
     if accelerator in ("", "N/A"):
@@ -129,77 +97,35 @@ def mlperf(row: Row) -> Case:
     if "Jetson" in accelerator:
         raise BadInput("an edge system")
     model, chip = catalog.model(row["model"]), catalog.chip(accelerator)
-    weights = _mlperf_format(row["weight_dtype"], model, chip)
+    weights = _mlperf_weights(row["weight_dtype"], model, chip)
     backend = "trtllm" if "TensorRT" in row["framework"] and chip.vendor == "NVIDIA" else "vllm"
-    osl = _number(row["mean_tokens_per_sample"] or "128", "mean_tokens_per_sample")
-    isl = _MLPERF_ISL.get(model.family) or _MLPERF_ISL["llama-2-70b"]
+    name = row["model"].lower().replace("llama3_1", "llama3.1")
+    data = next((d for d in _PROMPTS if name.startswith(d)), "")
+    if not data:
+        raise BadInput(f"unknown data set of {row['model']!r}; known are {', '.join(_PROMPTS)}")
     scenario = row["scenario"].lower()
-    limits: dict[str, float | None] = {"ttft": None, "tpot": None}
-    if scenario in ("server", "interactive"):
-        # The limits hold for the 99th percentile; means lie below.
-        limits["ttft"] = _share(row.get("latency_constraint_ttft_ms", ""), 0.5)
-        limits["tpot"] = _share(row.get("latency_constraint_tpot_ms", ""), 0.8)
-    chips = int(_number(row["accelerators_total"], "accelerators_total"))
-    load = Workload(isl, osl, ttft=limits["ttft"], tpot=limits["tpot"])
-    return Case(Offline(model, chip, backend, weights, _kv(weights, backend), chips, load))
-
-
-def _share(text: str, share: float) -> float | None:
-    return share * _number(text, "latency") / 1e3 if text.strip() else None
-
-
-def _mlperf_format(text: str, model: Model, chip: Chip) -> str:
-    """Format that ran: results state the weights they start from, and fp8 chips run fp8."""
-    weights = _format(text, model)
-    return "fp8" if weights in ("fp16", "bf16") and "fp8" in chip.flops else weights
-
-
-_METRICS = {
-    "output tok/s (system)": ("rate", "system"),
-    "throughput tok/s (system)": ("rate", "system"),
-    "output tok/s per gpu": ("rate", "chip"),
-    "output tok/s per chip": ("rate", "chip"),
-    "output tok/s per npu": ("rate", "chip"),
-    "output tok/s per node": ("rate", "node"),
-    "tpot ms": ("tpot", ""),
-    "ttft ms": ("ttft", ""),
-    "ttft s": ("ttft", ""),
-    "latency s": ("", ""),
-    "latency ms": ("", ""),
-}
-
-
-def other(row: Row) -> Case:
-    """A row of other published reports: serving or static batches on many makers' chips."""
-    model, chip = catalog.model(row["model"]), catalog.chip(row["chip"])
-    metric = row.get("metric", "").lower()
-    quantity, _ = _METRICS.get(metric, ("rate", ""))
-    config, phase = row.get("config", ""), row.get("phase", "")
-    weights = _format(f"{row.get('precision', '')} {row['model']}", model)
-    backend = "sglang" if "sglang" in config.lower() else "vllm"
-    if chip.vendor not in ("NVIDIA", "AMD"):
-        backend = "vllm"
-    chips = int(_number(row["n_chips"] or "1", "n_chips"))
-    if "A3" in row["chip"]:
-        chips = max(chips // 2, 1)  # these rows count dies, two to a 910C
-    tp = re.search(r"(?:tp|tep|tensor-parallel-size |-tp )\s*=?(\d+)", config, re.IGNORECASE)
-    load = Workload(_number(row["isl"], "isl"), _number(row["osl"] or "1", "osl"))
-    clients = re.search(r"(\d+(?:\.\d+)?)", row.get("batch_or_concurrency", ""))
+    timed = scenario in ("server", "interactive")
+    limits = {
+        name: number(row[f"latency_constraint_{name}_ms"], name) / _MILLI
+        for name in ("ttft", "tpot")
+        if timed and row.get(f"latency_constraint_{name}_ms", "").strip()
+    }
+    load = Workload(*_PROMPTS[data], **limits)
     run = Offline(
         model,
         chip,
         backend,
         weights,
-        "bf16",
-        chips,
+        _kv(weights, backend),
+        _cards(row, accelerator),
         load,
-        float(clients.group(1)) if clients else None,
-        static="static" in phase,
-        tp=min(int(tp.group(1)), chips) if tp else None,
-        dp=None,
+        compiled=backend == "trtllm",
     )
-    return Case(run, quantity)
+    setting = Setting("mlperf", era=row["round"], scenario=scenario if timed else "", data=data)
+    return Case(run, "rate", setting)
 
+
+_READERS = {"trtllm": _trtllm, "mlperf": _mlperf, "other": report}
 
 COLUMNS = (
     *("row", "pred_tokens_per_s", "pred_low", "pred_high", "pred_ttft_ms", "pred_tpot_ms"),
@@ -207,45 +133,45 @@ COLUMNS = (
 )
 
 
-def _line(case: Case, calibration: Calibration) -> Line:
-    """What is predicted of a case; the interval is of the quantity that its row reports."""
-    run = case.run
+def case(kind: str, row: Row) -> Case:
+    """The run that a row describes.
+
+    Raises
+    ------
+    ChipwiseError
+        If it names nothing that is known, or tells too little.
+    """
+    made = _READERS[kind](row)
+    run = made.run
     if run.weights not in WEIGHT_WIDTH:
         raise BadInput(
             f"unknown weight format {run.weights!r}; known are {', '.join(WEIGHT_WIDTH)}"
         )
     if run.chip.memory is None or run.chip.memory_bandwidth is None:
         raise Infeasible(f"{run.chip.name}: memory or bandwidth is not published")
-    rate, ttft, tpot = offline(run, calibration)
-    found = intervals.basis(calibration, run.model, run.chip, run.backend)
-    width = intervals.half_width(
-        calibration, found, "throughput", len(run.chip.unverified & _SPEED)
-    )
-    bounds = intervals.widen(rate, width)
+    return made
+
+
+def line(kind: str, row: Row, calibration: Calibration) -> Line:
+    """What is predicted of a row; the interval is of the quantity that it reports."""
+    found = case(kind, row)
+    run, made = found.run, outcome(found, calibration)
+    basis = intervals.basis(yields.known(calibration), run.model, run.chip, run.backend)
+    unverified = len(run.chip.unverified & _SPEED)
+    own = yields.half_width(calibration, basis, found.setting.table, run.chip)
+    width = intervals.half_width(calibration, basis, "throughput", unverified)
+    # The tables' own widths were measured on chips whose facts are in doubt as well.
+    width = width if own is None else own
+    bounds = intervals.widen(made.rate, width)
     return {
         "pred_tokens_per_s": bounds.value,
         "pred_low": bounds.low,
         "pred_high": bounds.high,
-        "pred_ttft_ms": ttft * _MILLI,
-        "pred_tpot_ms": tpot * _MILLI,
-        "basis": found,
+        "pred_ttft_ms": made.ttft * _MILLI,
+        "pred_tpot_ms": made.tpot * _MILLI,
+        "basis": basis,
         "error": "",
     }
-
-
-def trtllm_line(row: Row, calibration: Calibration) -> Line:
-    """What is predicted of a row of TensorRT-LLM's tables."""
-    return _line(trtllm(row), calibration)
-
-
-def mlperf_line(row: Row, calibration: Calibration) -> Line:
-    """What is predicted of an MLPerf Inference result."""
-    return _line(mlperf(row), calibration)
-
-
-def other_line(row: Row, calibration: Calibration) -> Line:
-    """What is predicted of another published report."""
-    return _line(other(row), calibration)
 
 
 def truths(kind: str, row: Row) -> dict[str, float]:
@@ -263,12 +189,59 @@ def truths(kind: str, row: Row) -> dict[str, float]:
 
 
 def _other_truth(row: Row) -> dict[str, float]:
-    quantity, unit = _METRICS.get(row.get("metric", "").lower(), ("", ""))
+    quantity, unit = METRICS.get(row.get("metric", "").lower(), ("", ""))
     value = float(row["value"])
     if quantity in ("ttft", "tpot"):
         return {f"{quantity}_ms": value * (_MILLI if row["metric"].endswith(" s") else 1.0)}
     if unit in ("system", "chip", "node"):
-        chips = int(_number(row["n_chips"] or "1", "n_chips"))
+        chips = int(number(row["n_chips"] or "1", "n_chips"))
         times = {"system": 1.0, "chip": float(chips), "node": max(chips / 8.0, 1.0)}
         return {"tokens_per_s": value * times[unit]}
     return {}
+
+
+def measured(kind: str, rows: Sequence[Row]) -> list[Reported]:
+    """Cases of a table with what was measured; rows that lack it or tell too little left out."""
+    found = []
+    for row in rows:
+        try:
+            made = case(kind, row)
+        except ChipwiseError:
+            continue
+        values = {} if _idle(row, made) else _values(kind, row)
+        if made.quantity in values and values[made.quantity] > 0:
+            found.append(Reported(made, values[made.quantity]))
+    return found
+
+
+def _values(kind: str, row: Row) -> dict[str, float]:
+    """What a row measured, by quantity. [token/s] or [s]"""
+    names = {
+        "tokens_per_s": ("rate", 1.0),
+        "ttft_ms": ("ttft", _MILLI),
+        "tpot_ms": ("tpot", _MILLI),
+    }
+    found = {names[n][0]: v / names[n][1] for n, v in truths(kind, row).items()}
+    if kind == "other" and row.get("metric", "").lower() == "latency s":
+        found["latency"] = float(row["value"])
+    return found
+
+
+# Requests in flight in the mean, of those that were sent, below which a server sat idle.
+_BUSY = 0.3
+
+
+def _idle(row: Row, case: Case) -> bool:
+    """Whether what was measured shows that requests came slower than the server took them.
+
+    By Little's law rate × latency is the mean in flight; a burst has most of its requests there.
+    """
+    if case.run.how != "burst" or not case.run.clients:
+        return False
+    try:
+        ttft, tpot = (float(row[f"{name}_ms"]) / _MILLI for name in ("ttft", "tpot"))
+        osl = float(case.run.load.osl)
+        inside = float(row["value"]) / osl * (ttft + osl * tpot)
+    except (KeyError, ValueError):
+        return False
+    return inside < _BUSY * case.run.clients

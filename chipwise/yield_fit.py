@@ -1,0 +1,331 @@
+"""Published tables → yields: what they reach of what the model of speed says.
+
+ln(measured/predicted) of every row is explained by few factors (yields), each drawn to its prior:
+
+    Σ w·ρ(ln(predicted/measured)/s) + Σ ((θ − θ₀)/sd)²,  ρ(e) = 2(√(1+e²) − 1)
+
+w is (n + 6)^−½ for the n rows of a stack and table. Because each level's prior is narrow where
+the level above it is well known, a vendor, era or source with few rows stays near its kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from chipwise import intervals, yields
+from chipwise.errors import ChipwiseError
+from chipwise.plan.reported import Case, Reported, outcome, quantity
+from chipwise.types import Array, Calibration
+
+__all__ = ["Fitted", "fit", "fit_throughput", "left_out", "predicted"]
+
+_SCALE = 0.15
+_STEP = 0.08
+_ROUNDS = 5
+_FOLDS = 10
+_FEWEST = 20
+
+# Prior of each kind of factor: where it is drawn to, and how strongly, in ln.
+_PRIORS: Mapping[str, tuple[float, float]] = {
+    "compute:newcomers": (0.0, 0.2),
+    "memory:newcomers": (0.0, 0.2),
+    "start:newcomers": (0.7, 0.7),
+    "compute:vendor": (0.0, 0.25),
+    "memory:vendor": (0.0, 0.15),
+    "start:vendor": (0.0, 0.8),
+    "compute:architecture": (0.0, 0.2),
+    "memory:architecture": (0.0, 0.12),
+    "start:architecture": (0.0, 0.3),
+    "watts": (0.7, 0.3),
+    "pcie": (-0.5, 0.5),
+    "prompt": (0.0, 0.4),
+    "limit:ttft": (-0.7, 0.4),
+    "limit:tpot": (-0.2, 0.2),
+    "rate:table": (0.0, 0.1),
+    "rate:era": (0.0, 0.15),
+    "rate:other": (0.0, 0.3),
+}
+
+
+# What others measured of large products, where they did: MI300X reaches 0.45 of its dense rate in
+# all formats where H100 reaches 0.7 to 0.9 (Ambati and Diep 2025, arXiv:2510.27583), of which its
+# watts explain a part; Gaudi 2 reaches 0.9 (Lee et al. 2025, arXiv:2503.09975).
+_KNOWN: Mapping[str, tuple[float, float]] = {
+    "compute:AMD": (-0.3, 0.15),
+    "compute:Intel": (0.2, 0.15),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    name: str
+    centre: float
+    spread: float
+
+
+def _names(case: Case) -> Iterator[tuple[str, str]]:
+    """Factors that a case may be told by, each with its kind of prior."""
+    chip, setting = case.run.chip, case.setting
+    home = chip.vendor == yields.HOME
+    for rate in ("compute", "memory", "start"):
+        if not home:
+            yield f"{rate}:newcomers", f"{rate}:newcomers"
+            yield f"{rate}:{chip.vendor}", f"{rate}:vendor"
+        # The operators' own factors are of Hopper.
+        if chip.architecture != "Hopper":
+            yield f"{rate}:{chip.architecture}", f"{rate}:architecture"
+    yield "watts", "watts"
+    yield "pcie", "pcie"
+    if setting.data:
+        yield f"prompt:{setting.data}", "prompt"
+    for name in ("ttft", "tpot"):
+        if getattr(case.run.load, name) is not None:
+            yield f"limit:{name}", f"limit:{name}"
+    for name in yields.effects(setting, chip):
+        last = name.rpartition(":")[2]
+        kind = "table" if name.count(":") == 1 else "era" if last == setting.era else "other"
+        yield name, f"rate:{kind}"
+
+
+def _factors(cases: Sequence[Case]) -> list[_Factor]:
+    found = dict(pair for case in cases for pair in _names(case))
+    return [_Factor(name, *_KNOWN.get(name, _PRIORS[kind])) for name, kind in sorted(found.items())]
+
+
+def predicted(case: Case, calibration: Calibration) -> float:
+    """The quantity that a case reports; NaN where it cannot be predicted. [token/s] or [s]"""
+    try:
+        return quantity(case, outcome(case, calibration))
+    except ChipwiseError:
+        return math.nan
+
+
+def _logs(rows: Sequence[Reported], calibration: Calibration) -> Array:
+    found = np.array([predicted(r.case, calibration) for r in rows])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(found / np.array([r.value for r in rows]))
+    return np.where(np.isfinite(logs), logs, np.nan)
+
+
+def _with(calibration: Calibration, names: Sequence[str], theta: Array) -> Calibration:
+    values = dict(zip(names, map(float, theta), strict=True))
+    return replace(calibration, yields=replace(calibration.yields, values=values))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """Factors, residuals ln(predicted/measured) and slopes at the optimum, and rows' weights."""
+
+    factors: tuple[_Factor, ...]
+    theta: Array
+    logs: Array
+    slopes: Array
+    weight: Array
+    cost: float
+
+
+def _weights(rows: Sequence[Reported]) -> Array:
+    keys = [(r.case.setting.table, r.case.setting.source, *r.stack) for r in rows]
+    counts = Counter(keys)
+    return np.array([(counts[k] + 6.0) ** -0.5 for k in keys])
+
+
+def _cost(logs: Array, weight: Array, theta: Array, prior: tuple[Array, Array]) -> float:
+    soft = 2.0 * (np.sqrt(1.0 + (np.nan_to_num(logs) / _SCALE) ** 2) - 1.0)
+    return float((weight * soft).sum() + (((theta - prior[0]) / prior[1]) ** 2).sum())
+
+
+def _newton(
+    logs: Array, slopes: Array, weight: Array, theta: Array, prior: tuple[Array, Array]
+) -> Array:
+    """Gauss–Newton step of the robust cost. ρ''≈ρ'/e, so residuals are weighted by 1/√(1+e²)."""
+    error = np.nan_to_num(logs) / _SCALE
+    robust = np.where(np.isnan(logs), 0.0, weight / np.sqrt(1.0 + error**2))
+    scaled = np.nan_to_num(slopes) / _SCALE
+    normal = scaled.T @ (robust[:, None] * scaled) + np.diag(prior[1] ** -2.0)
+    pull = scaled.T @ (robust * error) + (theta - prior[0]) / prior[1] ** 2
+    step: Array = np.asarray(-np.linalg.solve(normal, pull), np.float64)
+    return step
+
+
+def _slopes(
+    rows: Sequence[Reported], calibration: Calibration, names: list[str], theta: Array, logs: Array
+) -> Array:
+    """Change of ln(predicted) by each factor; a rate's is exact, the others are replayed."""
+    slopes = np.zeros((len(rows), len(names)))
+    for k, name in enumerate(names):
+        touched = [i for i, r in enumerate(rows) if name in dict(_names(r.case))]
+        if name == "watts":
+            touched = [i for i in touched if yields.starved(rows[i].case.run.chip) < 0.0]
+        elif name == "pcie":
+            touched = [i for i in touched if rows[i].case.run.chips > 1]
+        if name.startswith("rate:"):
+            sign = [1.0 if rows[i].case.quantity == "rate" else -1.0 for i in touched]
+            slopes[touched, k] = sign
+            continue
+        # Limits choose among batches, which lie apart: a wider step sees through the ladder.
+        by = 3.0 * _STEP if name.startswith("limit") else _STEP
+        moved = theta.copy()
+        moved[k] += by
+        changed = _logs([rows[i] for i in touched], _with(calibration, names, moved))
+        slopes[touched, k] = (changed - logs[touched]) / by
+    return np.nan_to_num(slopes)
+
+
+def fit(rows: Sequence[Reported], calibration: Calibration) -> Fitted:
+    """Factors that explain the rows best, drawn to their priors.
+
+    Parameters
+    ----------
+    rows : sequence of Reported
+        Cases of any tables with what was measured.
+    calibration : Calibration
+        Fitted factors; its own yields are not used.
+    """
+    factors = _factors([r.case for r in rows])
+    names = [f.name for f in factors]
+    prior = np.array([f.centre for f in factors]), np.array([f.spread for f in factors])
+    weight, theta = _weights(rows), prior[0].copy()
+    logs = _logs(rows, _with(calibration, names, theta))
+    best = _cost(logs, weight, theta, prior)
+    slopes = np.zeros((len(rows), len(names)))
+    for _ in range(_ROUNDS):
+        slopes = _slopes(rows, calibration, names, theta, logs)
+        step = np.clip(_newton(logs, slopes, weight, theta, prior), -0.6, 0.6)
+        for shrink in (1.0, 0.5, 0.25):
+            trial = theta + shrink * step
+            found = _logs(rows, _with(calibration, names, trial))
+            cost = _cost(found, weight, trial, prior)
+            if cost < best:
+                theta, logs, gain, best = trial, found, best - cost, cost
+                break
+        else:
+            break
+        if gain < 1e-3 * best:
+            break
+    return Fitted(tuple(factors), theta, logs, slopes, weight, best)
+
+
+def _refit(fitted: Fitted, keep: Array) -> Array:
+    """ln(predicted/measured) of every row with the factors fitted on the rows kept.
+
+    The factors move little when a group is left out, so predictions are taken as linear in them.
+    """
+    centre = np.array([f.centre for f in fitted.factors])
+    prior = centre, np.array([f.spread for f in fitted.factors])
+    theta, logs = fitted.theta.copy(), fitted.logs.copy()
+    weight = np.where(keep, fitted.weight, 0.0)
+    for _ in range(25):
+        theta = theta + _newton(logs, fitted.slopes, weight, theta, prior)
+        logs = fitted.logs + fitted.slopes @ (theta - fitted.theta)
+    return logs
+
+
+def left_out(fitted: Fitted, groups: Sequence[Any]) -> Array:
+    """ln(predicted/measured) of each row, with the factors fitted on all groups but its own."""
+    found = np.full(len(groups), np.nan)
+    for group in dict.fromkeys(groups):
+        mine = np.array([g == group for g in groups])
+        found[mine] = _refit(fitted, ~mine)[mine]
+    return found
+
+
+def _groups(rows: Sequence[Reported]) -> Mapping[str, list[Any]]:
+    """What is left out together to see how a prediction on each basis does."""
+    run = [r.case.run for r in rows]
+    return {
+        "seen": [i % _FOLDS for i in range(len(rows))],
+        "stack": [r.stack for r in rows],
+        "model": [x.model.family for x in run],
+        "chip": [x.chip.id for x in run],
+        "vendor": [x.chip.architecture for x in run],
+        "datasheet": [x.chip.vendor for x in run],
+    }
+
+
+def _width(errors: Array) -> float:
+    """The 90 % quantile of |ln| with the correction for a finite sample (split conformal)."""
+    count = len(errors)
+    level = min(intervals.COVERAGE * (1.0 + 1.0 / count), 1.0)
+    return float(np.quantile(np.abs(errors), level))
+
+
+def _side(row: Reported) -> str:
+    return yields.side(row.case.run.chip)
+
+
+def _widths(rows: Sequence[Reported], logs: Mapping[str, Array]) -> dict[str, float]:
+    """Half-widths by basis, table and side, never narrower than a nearer basis'."""
+    tables = sorted({r.case.setting.table for r in rows})
+    found: dict[str, float] = {}
+    for table, side in product(tables, (yields.HOME, yields.NEWCOMERS)):
+        here = np.array([r.case.setting.table == table and _side(r) == side for r in rows])
+        here &= np.array([r.case.quantity == "rate" for r in rows])
+        least = 0.0
+        for basis in intervals.BASES:
+            mine = here & ~np.isnan(logs[basis])
+            if mine.sum() < _FEWEST:
+                continue
+            least = max(least, _width(logs[basis][mine]))
+            found[f"{basis}:{table}:{side}"] = least
+    # A table without newcomers to learn from takes the widest that others show of them.
+    for table, basis in product(tables, intervals.BASES):
+        others = [v for k, v in found.items() if k.split(":")[::2] == [basis, yields.NEWCOMERS]]
+        found.setdefault(f"{basis}:{table}:{yields.NEWCOMERS}", max(others, default=1.0))
+    return found
+
+
+def _errors(logs: Array) -> dict[str, float]:
+    ratio = np.exp(logs[~np.isnan(logs)])
+    return {
+        "count": len(ratio),
+        "median_ape": float(np.median(np.abs(ratio - 1.0))),
+        "p90_ape": float(np.quantile(np.abs(ratio - 1.0), 0.9)),
+        "bias": float(np.median(ratio)),
+    }
+
+
+def _shown(rows: Sequence[Reported], logs: Mapping[str, Array]) -> dict[str, Any]:
+    """Errors by basis, table, quantity and whether the chip is a newcomer's."""
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for i, r in enumerate(rows):
+        kinds[f"{r.case.setting.table} {r.case.quantity} {_side(r)}"].append(i)
+    return {
+        basis: {kind: _errors(found[at]) for kind, at in sorted(kinds.items())}
+        for basis, found in logs.items()
+    }
+
+
+def fit_throughput(rows: Sequence[Reported], calibration: Calibration) -> dict[str, Any]:
+    """Yields, widths of intervals and stacks, as calibration.json keeps them under ``yields``.
+
+    Parameters
+    ----------
+    rows : sequence of Reported
+        Cases of the published tables with what was measured.
+    calibration : Calibration
+        Fitted factors of the operators and engines.
+
+    Returns
+    -------
+    dict
+        values, by name, ln; widths, by basis and table, ln; stacks; residuals, by basis.
+    """
+    fitted = fit(rows, calibration)
+    logs = {basis: left_out(fitted, groups) for basis, groups in _groups(rows).items()}
+    stacks = {(*r.stack, r.case.run.chip.architecture, r.case.run.chip.vendor) for r in rows}
+    return {
+        "values": {
+            f.name: round(float(v), 4) for f, v in zip(fitted.factors, fitted.theta, strict=True)
+        },
+        "widths": {name: round(width, 3) for name, width in _widths(rows, logs).items()},
+        "stacks": sorted(map(list, stacks)),
+        "residuals": {"fitted": _shown(rows, {"all": fitted.logs})["all"], **_shown(rows, logs)},
+    }
