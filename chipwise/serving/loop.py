@@ -25,6 +25,7 @@ from numba import njit
 
 from chipwise.serving.clock import GAP_BINS, Clock, clipped_pairs, gap_bin, step_seconds
 from chipwise.serving.heap import pop, push
+from chipwise.serving.tree import Tree, advance, hold, look_up, release, take
 from chipwise.types import Array
 
 __all__ = ["LONGEST", "Limits", "open_room", "play"]
@@ -52,6 +53,7 @@ PREFILL = np.dtype(
     [
         ("id", np.int64),
         ("slot", np.int64),
+        ("before", np.int64),  # tokens that were found in the cache
         ("done", np.int64),
         ("total", np.int64),
         ("produced", np.int64),
@@ -72,6 +74,7 @@ COUNTS = np.dtype(
         ("done", np.int64),
         ("issued", np.int64),
         ("stacked", np.int64),  # preempted, waiting
+        ("begun", np.int64),  # decodes, ever
     ]
 )
 
@@ -89,6 +92,7 @@ class Limits(NamedTuple):
     half: float
     half_token: float
     window: int
+    caching: bool
 
 
 class Room(NamedTuple):
@@ -204,13 +208,21 @@ def end_decoding(f: Limits, c: Any, slot: Any, phase: Any, calendar: Any, at: in
     c.decoding -= 1
     c.context -= computed
     c.clipped -= min(computed, f.window)
-    c.free += blocks_of(f, computed)
     if computed < f.window:
         c.below -= 1
         crosses = f.window - r.offset
         if crosses <= r.ends:
             calendar[crosses & (len(calendar) - 1)].crossing -= 1
     return int(computed)
+
+
+@njit(cache=True, inline="always")
+def give_back(f: Limits, c: Any, tree: Tree, i: int, computed: int, t: int) -> None:
+    """Free the blocks of a request that has so many tokens computed."""
+    if f.caching:
+        c.free += release(tree, i, computed, t, 1 << f.shift)
+    else:
+        c.free += blocks_of(f, computed)
 
 
 @njit(cache=True, inline="always")
@@ -233,6 +245,7 @@ def stretch(
     c: Any,
     per_phase: Any,
     calendar: Any,
+    tree: Tree,
     gaps: Any,
     t: int,
     now: float,
@@ -245,6 +258,8 @@ def stretch(
     while now < until and calendar[(t + 1) & days].first < 0 and per_phase[phase] <= free:
         t += 1
         free -= per_phase[phase]
+        if f.caching:
+            take(tree, per_phase[phase])
         phase = phase - 1 if phase > 0 else size - 1
         context += n
         clipped += below
@@ -260,7 +275,15 @@ def stretch(
 
 @njit(cache=True)
 def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
-    f: Limits, clock: Clock, arrival: Array, isl: Any, osl: Any, room: Room, line: Any, coming: Any
+    f: Limits,
+    clock: Clock,
+    arrival: Array,
+    isl: Any,
+    osl: Any,
+    room: Room,
+    tree: Tree,
+    line: Any,
+    coming: Any,
 ) -> Any:
     """Play requests through the scheduler to the last one's end.
 
@@ -275,11 +298,12 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
     Returns
     -------
     tuple
-        Times scheduled, first and finish; preempted; gaps; iterations.
+        Times scheduled, first and finish; preempted; cached; gaps; iterations.
     """
     n = len(isl)
     scheduled, first, finish = np.empty(n), np.empty(n), np.empty(n)
-    preempted, gaps = np.zeros(n, np.int64), np.zeros(GAP_BINS, np.int64)
+    preempted, cached = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    gaps, size = np.zeros(GAP_BINS, np.int64), 1 << f.shift
     c, cut = room.counts[0], room.cut[0]
     slot, spare, phase, calendar = room.slot, room.spare, room.phase, room.calendar
     days = len(calendar)
@@ -307,35 +331,42 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
 
         # --- the running: a token for each that decodes, the rest of the budget for a cut prompt
         t += 1
-        need = phase[(1 - t) & ((1 << f.shift) - 1)]
+        need = phase[(1 - t) & (size - 1)]
         budget = f.max_tokens - c.decoding
         chunk, cut_need = 0, 0
         if cut.slot >= 0:
             chunk = min(cut.total - cut.done, budget)
-            held = blocks_of(f, cut.done)
-            cut_need = blocks_of(f, cut.done + chunk) - held
-            need += cut_need
-        short = need > c.free
-        while need > c.free:
+            cut_need = blocks_of(f, cut.done + chunk) - blocks_of(f, cut.done)
+        short = need + cut_need > c.free
+        while need + cut_need > c.free:
+            # Those before the last have taken what there was; now the last must go.
+            part = min(need, c.free)
+            need -= part
+            c.free -= part
+            if f.caching:
+                take(tree, part)
             at = c.tail
             r = slot[at]
             entry = stack[c.stacked]
             c.stacked += 1
             entry.id = r.id
             if at == cut.slot:
-                need -= cut_need
-                c.free += blocks_of(f, cut.done)
+                give_back(f, c, tree, r.id, cut.done, t - 1)
                 entry.produced, entry.last = cut.produced, cut.last
-                cut.slot, chunk = -1, 0
+                cut.slot, chunk, cut_need = -1, 0, 0
             else:
                 entry.produced, entry.last = osl[r.id] - (r.ends - t + 1), now
-                need -= (
-                    end_decoding(f, c, slot, phase, calendar, at, t - 1) & ((1 << f.shift) - 1)
-                ) == 0
+                computed = end_decoding(f, c, slot, phase, calendar, at, t - 1)
+                need -= computed & (size - 1) == 0
+                give_back(f, c, tree, r.id, computed, t - 1)
             quit_running(c, slot, spare, at)
             preempted[r.id] += 1
-        c.free -= need
+        c.free -= need + cut_need
         budget -= chunk
+        if f.caching:
+            take(tree, need + cut_need)
+            if chunk > 0:
+                advance(tree, cut.id, cut.done, cut.done + chunk, size)
 
         # --- the waiting, in order, while the first of them fits
         begun = 0
@@ -352,23 +383,32 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             else:
                 i, produced, last = (head if own_order else line[head]), 0, now
             total = isl[i] + produced
-            todo = min(total, budget)
-            need = blocks_of(f, todo)
-            whole = blocks_of(f, total) if f.reserve else need
-            if whole + (f.watermark if c.running > 0 else 0) > c.free:
+            hit, unused = 0, 0
+            if f.caching:
+                hit, unused = look_up(tree, i, total, t, size)
+            before = hit * size
+            todo = min(total - before, budget)
+            need = blocks_of(f, before + todo) - hit
+            whole = blocks_of(f, total) - hit if f.reserve else need
+            if whole + unused + (f.watermark if c.running > 0 else 0) > c.free:
                 break
             if c.stacked > 0:
                 c.stacked -= 1
             else:
                 head += 1
-                scheduled[i] = now
-            c.free -= need
+                scheduled[i], cached[i] = now, before
+            c.free -= need + unused
             budget -= todo
+            if f.caching:
+                hold(tree, i, hit, size)
+                take(tree, need)
+                advance(tree, i, before, before + todo, size)
             entry = fresh[begun]
             entry.id, entry.slot = i, enter(c, slot, spare, i)
-            entry.done, entry.total, entry.produced, entry.last = todo, total, produced, last
+            entry.before, entry.done, entry.total = before, before + todo, total
+            entry.produced, entry.last = produced, last
             begun += 1
-            if todo < total:
+            if before + todo < total:
                 new_cut = begun - 1
 
         # --- how long it lasts
@@ -395,11 +435,17 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                 pairs_window += clipped_pairs(cut.done, chunk, clock.window)
             cut.done += chunk
         for k in range(begun):
-            todo = fresh[k].done
-            context += todo
-            prefill += todo
-            pairs += todo * (0.5 * todo)
-            pairs_window += clipped_pairs(0, todo, clock.window)
+            e = fresh[k]
+            todo = e.done - e.before
+            context += e.done
+            if todo == 1 and e.before >= isl[e.id]:
+                n_decode += 1
+                attended += e.done
+                clipped += min(float(e.done), clock.window)
+            else:
+                prefill += todo
+                pairs += todo * (e.before + 0.5 * todo)
+                pairs_window += clipped_pairs(e.before, todo, clock.window)
         end = now + step_seconds(
             clock, prefill, n_decode, context, attended, clipped, pairs, pairs_window
         )
@@ -410,7 +456,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
         while at >= 0:
             following = slot[at].later
             i = slot[at].id
-            end_decoding(f, c, slot, phase, calendar, at, t)
+            give_back(f, c, tree, i, end_decoding(f, c, slot, phase, calendar, at, t), t)
             quit_running(c, slot, spare, at)
             leave(f, c, i, end, arrival, isl, finish, coming)
             at = following
@@ -425,12 +471,15 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             else:
                 gaps[gap_bin(end - e.last)] += 1
             if e.produced + 1 == osl[i]:
-                c.free += blocks_of(f, e.total)
+                give_back(f, c, tree, i, e.total, t)
                 quit_running(c, slot, spare, e.slot)
                 leave(f, c, i, end, arrival, isl, finish, coming)
             else:
                 ends = t + osl[i] - e.produced - 1
                 begin_decoding(f, c, slot, phase, calendar, e.slot, t, e.total, ends)
+                if f.caching and tree.leaf[i].group >= 0:
+                    c.begun += 1
+                    tree.leaf[i].offset, tree.leaf[i].decodes = e.total - t, c.begun
         if cut_ends:
             cut.slot = -1
         if new_cut >= 0:
@@ -453,8 +502,15 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                     if c.stacked == 0:
                         i = head if own_order else line[head]
                     total += isl[i]
-                    todo = total if f.reserve else min(total, f.max_tokens - c.decoding)
-                    if blocks_of(f, todo) + f.watermark <= c.free:
+                    hit, unused = 0, 0
+                    if f.caching:
+                        hit, unused = look_up(tree, i, total, t, size)
+                        if tree.leaf[i].group >= 0:  # others may write what it begins with
+                            until = now
+                    todo = (
+                        total if f.reserve else min(total, hit * size + f.max_tokens - c.decoding)
+                    )
+                    if blocks_of(f, todo) - hit + unused + f.watermark <= c.free:
                         until = now
-            t, now = stretch(f, clock, c, phase, calendar, gaps, t, now, until)
-    return scheduled, first, finish, preempted, gaps, t
+            t, now = stretch(f, clock, c, phase, calendar, tree, gaps, t, now, until)
+    return scheduled, first, finish, preempted, cached, gaps, t

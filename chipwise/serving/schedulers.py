@@ -92,7 +92,7 @@ def _aggregates(case: Case) -> bool:
     return (
         not (case.asynchronous or case.long_prefill or case.draft or case.record)
         and case.rank is None
-        and case.prompts is None
+        and (case.prompts is None or case.reuse_last)
         and case.sessions is None
         and case.chunked
         and (case.cluster is None or (_is_dealt(case.cluster) and not case.clients))
@@ -178,7 +178,11 @@ def _aggregate(case: Case) -> Simulation:
     """The case through the aggregate loop."""
     from chipwise.serving import clock, loop  # noqa: PLC0415
     from chipwise.serving.heap import heap, heap_of  # noqa: PLC0415
+    from chipwise.serving.tree import bare, grow  # noqa: PLC0415
 
+    tree = bare() if case.prompts is None else grow(case)
+    if tree is None:
+        return _played(case, guarantee=False, wait=0)
     table, n = case.table, len(case.isl)
     limits = loop.Limits(
         blocks=case.blocks,
@@ -191,6 +195,7 @@ def _aggregate(case: Case) -> Simulation:
         half=float(table.request),
         half_token=float(table.request_token),
         window=int(table.window) if table.attention_window else 0,
+        caching=case.prompts is not None,
     )
     line, coming = np.zeros(0, np.int64), heap(0)
     if case.clients:
@@ -198,13 +203,14 @@ def _aggregate(case: Case) -> Simulation:
         line, coming = np.zeros(n, np.int64), heap_of(_half(case)[first], n)
     elif table.request_token:
         line = np.argsort(case.times + _half(case), kind="stable")
-    scheduled, first_token, finish, preempted, gaps, iterations = loop.play(
+    scheduled, first_token, finish, preempted, cached, gaps, iterations = loop.play(
         limits,
         clock.clock(table, max(case.max_tokens, case.max_seqs)),
         case.times,
         case.isl,
         case.osl,
         loop.open_room(limits, n, int(case.osl.max())),
+        tree,
         line,
         coming,
     )
@@ -216,7 +222,7 @@ def _aggregate(case: Case) -> Simulation:
         isl=case.isl,
         osl=case.osl,
         preempted=preempted,
-        cached=np.zeros(n, np.int64),
+        cached=cached,
         gaps=_filled(gaps),
         gap_sum=float((finish - first_token).sum()),
         iterations=iterations,

@@ -1,0 +1,492 @@
+"""vLLM's prefix cache by pieces: what `pool.py` does block by block, for the aggregate loop.
+
+Prompts are told in chunks (of 512 tokens, say), so that blocks are used, freed and evicted many at
+a time. A *piece* is a chunk behind a certain prefix; what a request has beyond its last whole
+chunk, and all of its output, is its *tail*. Where requests are served first come first and at most
+one prompt is cut, this holds of every piece, and of every tail that no other request can share:
+
+- its known blocks are the first `length` of it: a sequence loses its tail first, and who needs a
+  block needs those before it;
+- they all have the same users, and if there are none they stand together in the free queue, the
+  last first. So a piece is one entry of the queue, from whose end blocks are taken.
+
+Tails that several requests may have in common (equal prompts), and pieces with which a prompt
+ends, are kept block by block, as in `pool.py`: the last block of a prompt is computed even where
+it is known, so that a block may be there twice, and a hit takes the one that was known first.
+What the decoding write becomes known when somebody asks, in the order in which they reached each
+block. Blocks that are not known are free first, and only counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from chipwise.serving.prefixes import mix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chipwise.serving.case import Case
+
+__all__ = ["Tree", "advance", "bare", "grow", "hold", "look_up", "release", "take"]
+
+# An entry of the free queue: a piece, a tail, or a block of a shared tail.
+UNIT = np.dtype(
+    [("ahead", np.int32), ("after", np.int32), ("length", np.int32), ("users", np.int32)]
+)
+
+# A block of a shared tail: which of its nodes it is, and the others of the same node by age.
+COPY = np.dtype([("node", np.int32), ("older", np.int32), ("younger", np.int32)])
+NODE = np.dtype([("oldest", np.int32), ("youngest", np.int32)])
+
+LEAF = np.dtype(
+    [
+        ("start", np.int64),  # of its pieces
+        ("pieces", np.int64),
+        ("slow", np.int64),  # of them, kept block by block
+        ("group", np.int64),  # of the tail, or -1 if it is the request's own
+        ("table", np.int64),  # of the blocks of slow pieces, then of a shared tail
+        ("known", np.int64),  # of the tail
+        ("offset", np.int64),  # as in loop.py, while it decodes
+        ("decodes", np.int64),
+        ("next", np.int64),  # of the group
+    ]
+)
+
+GROUP = np.dtype([("first", np.int64), ("node", np.int64)])
+STORE = np.dtype([("unknown", np.int64), ("spare", np.int64)])
+
+
+class Tree(NamedTuple):
+    """Arrays of the cache. Units are pieces, then tails, then blocks, then the queue's ends."""
+
+    chunk: int
+    unit: Any
+    leaf: Any
+    piece: Any
+    kept: Any  # the first node of a piece that is kept block by block, or -1
+    group: Any
+    node: Any
+    copy: Any
+    table: Any
+    spare: Any
+    store: Any
+
+
+@njit(cache=True)
+def chain(isl: Any, offset: Any, ident: Any, chunk: int, start: Any) -> tuple[Any, Any, int]:
+    """The piece of every whole chunk, the key of every tail, and how many pieces there are.
+
+    Negative where a tail begins as another prompt's whole chunk does.
+    """
+    n = len(isl)
+    piece, tail = np.empty(start[n], np.int32), np.empty(n, np.uint64)
+    places = 1024
+    while places < 2 * start[n]:
+        places *= 2
+    mask = np.uint64(places - 1)
+    keys, named = np.zeros(places, np.uint64), np.full(places, -1, np.int32)
+    pieces = 0
+    for i in range(n):
+        key = np.uint64(0)
+        count = start[i + 1] - start[i]
+        for j in range(count):
+            key = mix(key, ident[offset[i] + j])
+            at = key & mask
+            while named[at] >= 0 and keys[at] != key:
+                at = (at + np.uint64(1)) & mask
+            if named[at] < 0:
+                keys[at], named[at] = key, pieces
+                pieces += 1
+            piece[start[i] + j] = named[at]
+        if isl[i] > count * chunk:
+            tail[i] = mix(key, ident[offset[i] + count])
+        else:  # nothing of the prompt is left; not the key of any chunk
+            tail[i] = mix(mix(key, 0), -1)
+    for i in range(n):
+        at = tail[i] & mask
+        while named[at] >= 0:
+            if keys[at] == tail[i]:
+                return piece, tail, -1
+            at = (at + np.uint64(1)) & mask
+    return piece, tail, pieces
+
+
+def bare() -> Tree:
+    """No tree, where nothing is cached."""
+    none = np.zeros(0, np.int32)
+    return Tree(
+        chunk=1,
+        unit=np.zeros(1, UNIT),
+        leaf=np.zeros(0, LEAF),
+        piece=none,
+        kept=none,
+        group=np.zeros(0, GROUP),
+        node=np.zeros(0, NODE),
+        copy=np.zeros(0, COPY),
+        table=none,
+        spare=none,
+        store=np.zeros(1, STORE),
+    )
+
+
+def grow(case: Case) -> Tree | None:
+    """The tree of a case's prompts, all unknown; None where they are not told in chunks."""
+    told, isl, size = case.prompts, case.isl, case.block_size
+    assert told is not None
+    runs, inner = np.diff(told.offset), np.ones(len(told.ident), bool)
+    inner[told.offset[1:] - 1] = False
+    chunk = int(told.length.max()) if (runs > 1).any() else 2**40
+    if chunk % size or (told.length[inner] != chunk).any() or (runs != -(-isl // chunk)).any():
+        return None
+    leaf = np.zeros(len(isl), LEAF)
+    whole = isl // chunk
+    leaf["pieces"], leaf["start"] = whole, np.cumsum(whole) - whole
+    start = np.append(leaf["start"], whole.sum())
+    piece, tail, pieces = chain(isl, told.offset, told.ident, chunk, start)
+    # Of one tail prompts of other length, or other outputs, part in its middle.
+    rest = isl - whole * chunk
+    leaf["group"], groups, alike = _groups(tail, rest, told.output)
+    if pieces < 0 or not alike:
+        return None
+    kept = np.full(pieces, -1)
+    ends = np.unique(piece[start[1:][(rest == 0) & (whole > 0)] - 1])
+    per = chunk // size
+    kept[ends] = np.arange(len(ends)) * per if len(ends) else 0
+    slow = np.concatenate((np.zeros(1, np.int64), np.cumsum(kept[piece] >= 0)))
+    leaf["slow"] = slow[start[1:]] - slow[start[:-1]]
+    tails = np.where(leaf["group"] < 0, 0, (rest + case.osl) // size)
+    most = np.minimum(leaf["slow"], 1) * leaf["slow"] * (per if len(ends) else 0) + tails
+    leaf["table"] = np.cumsum(most) - most
+    group, nodes = _nodes(leaf["group"], tails, groups, len(ends) * per if len(ends) else 0)
+    copies = case.blocks if nodes else 0
+    return Tree(
+        chunk=chunk,
+        unit=_units(pieces + len(isl) + copies),
+        leaf=leaf,
+        piece=piece,
+        kept=kept.astype(np.int32),
+        group=group,
+        node=np.full(nodes, -1, np.int32).repeat(2).view(NODE),
+        copy=np.zeros(copies, COPY),
+        table=np.zeros(int(most.sum()), np.int32),
+        spare=np.arange(copies, dtype=np.int32),
+        store=np.array([(case.blocks, copies)], STORE),
+    )
+
+
+def _groups(
+    tail: NDArray[np.uint64], rest: NDArray[np.int64], output: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], int, bool]:
+    """Group of each request whose tail others have too (else -1), how many, and if all agree."""
+    _, first, place, count = np.unique(
+        tail, return_index=True, return_inverse=True, return_counts=True
+    )
+    shared = count[place] > 1
+    number = np.full(len(tail), -1)
+    _, number[shared] = np.unique(place[shared], return_inverse=True)
+    model = first[place]
+    alike = (rest == rest[model]).all() and (output == output[model])[shared].all()
+    return number, int((count > 1).sum()), bool(alike)
+
+
+def _nodes(
+    number: NDArray[np.int64], tails: NDArray[np.int64], groups: int, before: int
+) -> tuple[Any, int]:
+    """Groups with their first nodes, from `before` on, and how many nodes there are."""
+    longest = np.zeros(groups, np.int64)
+    shared = number >= 0
+    np.maximum.at(longest, number[shared], tails[shared])
+    group = np.zeros(groups, GROUP)
+    group["first"] = -1
+    group["node"] = before + np.cumsum(longest) - longest
+    return group, before + int(longest.sum())
+
+
+def _units(count: int) -> Any:
+    """So many units, none of them in the queue, and the queue's ends."""
+    unit = np.zeros(count + 1, UNIT)
+    unit["ahead"][-1] = unit["after"][-1] = count
+    return unit
+
+
+@njit(cache=True, inline="always")
+def append(unit: Any, k: int) -> None:
+    """Put a unit at the back of the free queue."""
+    end = len(unit) - 1
+    last = unit[end].ahead
+    unit[k].ahead, unit[k].after = last, end
+    unit[last].after = k
+    unit[end].ahead = k
+
+
+@njit(cache=True, inline="always")
+def unlink(unit: Any, k: int) -> None:
+    """Take a unit out of the free queue."""
+    u = unit[k]
+    unit[u.ahead].after = u.after
+    unit[u.after].ahead = u.ahead
+
+
+@njit(cache=True)
+def goes_before(offset: Any, begun: Any, other_offset: Any, other_begun: Any) -> bool:
+    """Whether one decode reached every block before another: further on, or admitted first."""
+    return bool(offset > other_offset or (offset == other_offset and begun < other_begun))
+
+
+@njit(cache=True)
+def synchronise(tree: Tree, g: int, t: int, size: int) -> None:
+    """Make known what the decoding of a group have written after iteration t, in their order."""
+    leaf = tree.leaf
+    last_offset, last_begun = np.int64(2**62), np.int64(0)
+    while True:
+        # The next by offset, the largest first: it reached every block first.
+        best = np.int64(-1)
+        i = tree.group[g].first
+        while i >= 0:
+            r = leaf[i]
+            waits = r.decodes > 0 and goes_before(last_offset, last_begun, r.offset, r.decodes)
+            b = leaf[best]
+            if waits and (best < 0 or goes_before(r.offset, r.decodes, b.offset, b.decodes)):
+                best = i
+            i = r.next
+        if best < 0:
+            return
+        r = leaf[best]
+        last_offset, last_begun = r.offset, r.decodes
+        commit_tail(tree, r, (t + r.offset - r.pieces * tree.chunk) // size, size)
+
+
+@njit(cache=True)
+def commit_tail(tree: Tree, r: Any, full: int, size: int) -> None:
+    """Make a shared tail known up to `full` blocks."""
+    begin = r.table + r.slow * (tree.chunk // size if r.slow > 0 else 0)
+    for j in range(r.known, full):
+        commit(tree, tree.group[r.group].node + j, begin + j)
+    r.known = max(r.known, full)
+
+
+@njit(cache=True)
+def commit(tree: Tree, at: int, place: int) -> None:
+    """Make a block known by its node, and write it down at its place in the table."""
+    store, blocks = tree.store[0], len(tree.unit) - 1 - len(tree.copy)
+    store.spare -= 1
+    k = tree.spare[store.spare]
+    x, b = tree.node[at], tree.copy[k]
+    b.node, b.older, b.younger = at, x.youngest, -1
+    if x.youngest < 0:
+        x.oldest = k
+    else:
+        tree.copy[x.youngest].younger = k
+    x.youngest = k
+    tree.unit[blocks + k].users, tree.unit[blocks + k].length = 1, 1
+    tree.table[place] = k
+
+
+@njit(cache=True)
+def forget(tree: Tree, k: int) -> None:
+    """Give up a block that was known by its node."""
+    b, store = tree.copy[k], tree.store[0]
+    x = tree.node[b.node]
+    if b.older < 0:
+        x.oldest = b.younger
+    else:
+        tree.copy[b.older].younger = b.younger
+    if b.younger < 0:
+        x.youngest = b.older
+    else:
+        tree.copy[b.younger].older = b.older
+    tree.spare[store.spare] = k
+    store.spare += 1
+
+
+@njit(cache=True)
+def look_up_copies(tree: Tree, at: int, most: Any) -> Any:
+    """Known blocks from a node on, at most so many, and how many of them nobody uses."""
+    blocks, found, unused = len(tree.unit) - 1 - len(tree.copy), np.int64(0), np.int64(0)
+    while found < most and tree.node[at + found].oldest >= 0:
+        unused += tree.unit[blocks + tree.node[at + found].oldest].users == 0
+        found += 1
+    return found, unused
+
+
+@njit(cache=True)
+def hold_copies(tree: Tree, at: int, place: int, count: int) -> None:
+    """Take hits from a node on, and write them down in the table."""
+    blocks = len(tree.unit) - 1 - len(tree.copy)
+    for j in range(count):
+        k = tree.node[at + j].oldest
+        if tree.unit[blocks + k].users == 0:
+            unlink(tree.unit, blocks + k)
+        tree.unit[blocks + k].users += 1
+        tree.table[place + j] = k
+
+
+@njit(cache=True)
+def release_copies(tree: Tree, place: int, count: int) -> Any:
+    """Give blocks back that stand in the table, the last first; how many are free now."""
+    blocks, free = len(tree.unit) - 1 - len(tree.copy), np.int64(0)
+    for j in range(count - 1, -1, -1):
+        k = blocks + tree.table[place + j]
+        tree.unit[k].users -= 1
+        if tree.unit[k].users == 0:
+            append(tree.unit, k)
+            free += 1
+    return free
+
+
+@njit(cache=True)
+def look_up(tree: Tree, i: int, total: int, t: int, size: int) -> Any:
+    """Blocks of the longest known prefix of request i, and how many of them nobody uses."""
+    unit, r = tree.unit, tree.leaf[i]
+    per, most = tree.chunk // size, (total - 1) // size
+    found, unused = np.int64(0), np.int64(0)
+    for j in range(r.start, r.start + r.pieces):
+        piece = tree.piece[j]
+        if tree.kept[piece] < 0:
+            length, free = np.int64(unit[piece].length), np.int64(0)
+            if unit[piece].users == 0:
+                free = length
+        else:
+            length, free = look_up_copies(tree, tree.kept[piece], min(per, most - found))
+        found += length
+        unused += free
+        if length < per:
+            return found, unused
+    if r.group < 0:
+        u = unit[len(unit) - 1 - len(tree.copy) - len(tree.leaf) + i]
+        return found + u.length, unused + u.length
+    synchronise(tree, r.group, t, size)
+    length, free = look_up_copies(tree, tree.group[r.group].node, most - found)
+    return found + length, unused + free
+
+
+@njit(cache=True)
+def hold(tree: Tree, i: int, hit: int, size: int) -> None:
+    """Give request i its `hit` blocks."""
+    unit, r = tree.unit, tree.leaf[i]
+    per, left, j, place = tree.chunk // size, hit, r.start, r.table
+    while left > 0 and j < r.start + r.pieces:
+        piece = tree.piece[j]
+        if tree.kept[piece] < 0:
+            u = unit[piece]
+            if u.users == 0:
+                unlink(unit, piece)
+            u.users += 1
+            left -= u.length
+        else:
+            part = min(left, per)
+            hold_copies(tree, tree.kept[piece], place, part)
+            place += per
+            left -= part
+        j += 1
+    r.known = 0
+    if r.group >= 0:
+        r.next = tree.group[r.group].first
+        tree.group[r.group].first = i
+        hold_copies(tree, tree.group[r.group].node, place, left)
+        r.known = left
+        return
+    k = len(unit) - 1 - len(tree.copy) - len(tree.leaf) + i
+    if unit[k].length > 0:  # nobody else has it, and it is all of what is left
+        unlink(unit, k)
+        unit[k].length = 0
+
+
+@njit(cache=True)
+def advance(tree: Tree, i: int, before: int, after: int, size: int) -> None:
+    """Make known what a prefill from `before` to `after` tokens fills."""
+    r, chunk = tree.leaf[i], tree.chunk
+    per = chunk // size
+    j = before // chunk
+    if j < r.pieces:
+        place = r.table
+        if r.slow > 0:
+            for k in range(j):
+                if tree.kept[tree.piece[r.start + k]] >= 0:
+                    place += per
+        while j < r.pieces and j * chunk < after:
+            piece = tree.piece[r.start + j]
+            full = min(chunk, after - j * chunk) // size
+            if tree.kept[piece] < 0:
+                tree.unit[piece].users += before <= j * chunk
+                tree.unit[piece].length = full
+            else:
+                for k in range(max(before - j * chunk, 0) // size, full):
+                    commit(tree, tree.kept[piece] + k, place + k)
+                place += per
+            j += 1
+    if r.group >= 0 and after > r.pieces * chunk:
+        commit_tail(tree, r, (after - r.pieces * chunk) // size, size)
+
+
+@njit(cache=True)
+def take(tree: Tree, count: int) -> None:
+    """Take free blocks: those that are not known first, then the least recently used."""
+    unit, store = tree.unit, tree.store[0]
+    unknown = min(count, store.unknown)
+    store.unknown -= unknown
+    count -= unknown
+    end = len(unit) - 1
+    blocks = end - len(tree.copy)
+    while count > 0:
+        k = unit[end].after
+        u = unit[k]
+        part = min(count, u.length)
+        u.length -= part
+        count -= part
+        if u.length == 0:
+            unlink(unit, k)
+            if k >= blocks:
+                forget(tree, k - blocks)
+
+
+@njit(cache=True)
+def quit_group(tree: Tree, i: int) -> None:
+    """Take request i out of its group."""
+    r = tree.leaf[i]
+    g, at, before = tree.group[r.group], tree.group[r.group].first, np.int64(-1)
+    while at != i:
+        before, at = at, tree.leaf[at].next
+    if before < 0:
+        g.first = r.next
+    else:
+        tree.leaf[before].next = r.next
+
+
+@njit(cache=True)
+def release(tree: Tree, i: int, computed: int, t: int, size: int) -> int:
+    """Take all blocks from request i, which has `computed` tokens; how many are free now."""
+    unit, r, store, per = tree.unit, tree.leaf[i], tree.store[0], tree.chunk // size
+    known = computed // size
+    free = -(-computed // size) - known
+    store.unknown += free
+    tail = known - r.pieces * per
+    place = r.table + r.slow * (per if r.slow > 0 else 0)
+    if r.group >= 0:
+        if r.decodes > 0:
+            synchronise(tree, r.group, t, size)
+        r.decodes = 0
+        quit_group(tree, i)
+        free += release_copies(tree, place, r.known)
+    elif tail > 0:
+        k = len(unit) - 1 - len(tree.copy) - len(tree.leaf) + i
+        unit[k].length = tail
+        append(unit, k)
+        free += tail
+    for j in range(r.pieces - 1, -1, -1):
+        piece, begin = tree.piece[r.start + j], j * tree.chunk
+        if tree.kept[piece] >= 0:
+            place -= per
+            if computed > begin:
+                free += release_copies(tree, place, min(computed - begin, tree.chunk) // size)
+        elif computed > begin:
+            u = unit[piece]
+            u.users -= 1
+            if u.users == 0 and u.length > 0:
+                append(unit, piece)
+                free += u.length
+    return int(free)
