@@ -1,0 +1,62 @@
+"""What a chip that is not made could be made of, and which chips were cut down from which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from chipwise.catalog.facts import read_fact
+from chipwise.catalog.files import DATA, read_toml
+from chipwise.errors import UnknownName
+from chipwise.types import Fact
+
+__all__ = ["Stack", "companions", "cut_down", "stack", "stacks"]
+
+_PATH = DATA / "frontier.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack of memory: its rate and its size, as printed."""
+
+    name: str
+    rate: Fact
+    size: Fact
+
+
+@lru_cache(maxsize=1)
+def stacks() -> Mapping[str, Stack]:
+    """Kinds of memory by name."""
+    return {
+        name: Stack(
+            name,
+            read_fact(_PATH, f"memory.{name}", "number", "GB/s", entry["rate"]),
+            read_fact(_PATH, f"memory.{name}", "number", "GB", entry["size"]),
+        )
+        for name, entry in read_toml(_PATH)["memory"].items()
+    }
+
+
+def stack(name: str) -> Stack:
+    """A kind of memory.
+
+    Raises
+    ------
+    UnknownName
+        If there is none of that name; names the nearest.
+    """
+    if name not in stacks():
+        raise UnknownName("memory", name, stacks())
+    return stacks()[name]
+
+
+def cut_down() -> Mapping[str, str]:
+    """Chips made for a rule → the one that each was cut down from."""
+    found: Mapping[str, str] = read_toml(_PATH)["cut_down"]
+    return found
+
+
+def companions(rule: str) -> tuple[str, ...]:
+    """Rules whose items a rule leaves out, since they are caught by those."""
+    return tuple(read_toml(_PATH)["together"].get(rule, ()))
