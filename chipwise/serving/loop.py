@@ -92,7 +92,6 @@ class Limits(NamedTuple):
     half: float
     half_token: float
     window: int
-    caching: bool
 
 
 class Room(NamedTuple):
@@ -217,12 +216,20 @@ def end_decoding(f: Limits, c: Any, slot: Any, phase: Any, calendar: Any, at: in
 
 
 @njit(cache=True, inline="always")
-def give_back(f: Limits, c: Any, tree: Tree, i: int, computed: int, t: int) -> None:
+def give_back(f: Limits, c: Any, tree: Tree | None, i: int, computed: int, t: int) -> None:
     """Free the blocks of a request that has so many tokens computed."""
-    if f.caching:
-        c.free += release(tree, i, computed, t, 1 << f.shift)
-    else:
+    if tree is None:
         c.free += blocks_of(f, computed)
+    else:
+        c.free += release(tree, i, computed, t, 1 << f.shift)
+
+
+@njit(cache=True)
+def note_decode(c: Any, tree: Tree, i: int, offset: int) -> None:
+    """Tell the cache from when on a request writes what others may read."""
+    if tree.leaf[i].group >= 0:
+        c.begun += 1
+        tree.leaf[i].offset, tree.leaf[i].decodes = offset, c.begun
 
 
 @njit(cache=True, inline="always")
@@ -245,7 +252,7 @@ def stretch(
     c: Any,
     per_phase: Any,
     calendar: Any,
-    tree: Tree,
+    tree: Tree | None,
     gaps: Any,
     t: int,
     now: float,
@@ -258,7 +265,7 @@ def stretch(
     while now < until and calendar[(t + 1) & days].first < 0 and per_phase[phase] <= free:
         t += 1
         free -= per_phase[phase]
-        if f.caching:
+        if tree is not None:
             take(tree, per_phase[phase])
         phase = phase - 1 if phase > 0 else size - 1
         context += n
@@ -281,7 +288,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
     isl: Any,
     osl: Any,
     room: Room,
-    tree: Tree,
+    tree: Tree | None,
     line: Any,
     coming: Any,
 ) -> Any:
@@ -343,7 +350,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             part = min(need, c.free)
             need -= part
             c.free -= part
-            if f.caching:
+            if tree is not None:
                 take(tree, part)
             at = c.tail
             r = slot[at]
@@ -363,7 +370,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             preempted[r.id] += 1
         c.free -= need + cut_need
         budget -= chunk
-        if f.caching:
+        if tree is not None:
             take(tree, need + cut_need)
             if chunk > 0:
                 advance(tree, cut.id, cut.done, cut.done + chunk, size)
@@ -384,7 +391,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                 i, produced, last = (head if own_order else line[head]), 0, now
             total = isl[i] + produced
             hit, unused = 0, 0
-            if f.caching:
+            if tree is not None:
                 hit, unused = look_up(tree, i, total, t, size)
             before = hit * size
             todo = min(total - before, budget)
@@ -399,7 +406,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                 scheduled[i], cached[i] = now, before
             c.free -= need + unused
             budget -= todo
-            if f.caching:
+            if tree is not None:
                 hold(tree, i, hit, size)
                 take(tree, need)
                 advance(tree, i, before, before + todo, size)
@@ -477,9 +484,8 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             else:
                 ends = t + osl[i] - e.produced - 1
                 begin_decoding(f, c, slot, phase, calendar, e.slot, t, e.total, ends)
-                if f.caching and tree.leaf[i].group >= 0:
-                    c.begun += 1
-                    tree.leaf[i].offset, tree.leaf[i].decodes = e.total - t, c.begun
+                if tree is not None:
+                    note_decode(c, tree, i, e.total - t)
         if cut_ends:
             cut.slot = -1
         if new_cut >= 0:
@@ -503,7 +509,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                         i = head if own_order else line[head]
                     total += isl[i]
                     hit, unused = 0, 0
-                    if f.caching:
+                    if tree is not None:
                         hit, unused = look_up(tree, i, total, t, size)
                         if tree.leaf[i].group >= 0:  # others may write what it begins with
                             until = now

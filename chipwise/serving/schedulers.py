@@ -178,10 +178,10 @@ def _aggregate(case: Case) -> Simulation:
     """The case through the aggregate loop."""
     from chipwise.serving import clock, loop  # noqa: PLC0415
     from chipwise.serving.heap import heap, heap_of  # noqa: PLC0415
-    from chipwise.serving.tree import bare, grow  # noqa: PLC0415
+    from chipwise.serving.tree import grow  # noqa: PLC0415
 
-    tree = bare() if case.prompts is None else grow(case)
-    if tree is None:
+    tree = None if case.prompts is None else grow(case)
+    if tree is None and case.prompts is not None:
         return _played(case, guarantee=False, wait=0)
     table, n = case.table, len(case.isl)
     limits = loop.Limits(
@@ -195,7 +195,6 @@ def _aggregate(case: Case) -> Simulation:
         half=float(table.request),
         half_token=float(table.request_token),
         window=int(table.window) if table.attention_window else 0,
-        caching=case.prompts is not None,
     )
     line, coming = np.zeros(0, np.int64), heap(0)
     if case.clients:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from chipwise.serving.case import Case
 
-__all__ = ["Tree", "advance", "bare", "grow", "hold", "look_up", "release", "take"]
+__all__ = ["Tree", "advance", "grow", "hold", "look_up", "release", "take"]
 
 # An entry of the free queue: a piece, a tail, or a block of a shared tail.
 UNIT = np.dtype(
@@ -113,24 +113,6 @@ def chain(isl: Any, offset: Any, ident: Any, chunk: int, start: Any) -> tuple[An
                 return piece, tail, -1
             at = (at + np.uint64(1)) & mask
     return piece, tail, pieces
-
-
-def bare() -> Tree:
-    """No tree, where nothing is cached."""
-    none = np.zeros(0, np.int32)
-    return Tree(
-        chunk=1,
-        unit=np.zeros(1, UNIT),
-        leaf=np.zeros(0, LEAF),
-        piece=none,
-        kept=none,
-        group=np.zeros(0, GROUP),
-        node=np.zeros(0, NODE),
-        copy=np.zeros(0, COPY),
-        table=none,
-        spare=none,
-        store=np.zeros(1, STORE),
-    )
 
 
 def grow(case: Case) -> Tree | None:

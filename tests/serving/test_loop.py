@@ -108,7 +108,7 @@ def test_equals_the_plain_loop_where_requests_are_preempted():
         {"asynchronous": True},
         {"long_prefill": 5},
         {"priority": [1.0]},
-        {"prefix_caching": True},
+        {"prefix_caching": True, "reuse_last": False},
         {"draft": 2},
         {"record_steps": True},
         {"block_size": 24},
