@@ -236,7 +236,7 @@ def _beside(word: Any, cut: Answer) -> list[Sheet | str]:
     if cut["with"] is None:
         return []
     tables = {side: _serving(cut[side]["serve"]) for side in ("without", "with")}
-    periods = [p for p in tables["with"] if p.endswith("-Q4") or p.endswith("-Q1")]
+    periods = [p for p in tables["with"] if p.endswith(("-Q4", "-Q1"))]
     chips = sorted({c for side in tables.values() for row in side.values() for c in row})
     cells = [
         (

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from chipwise.fleet.instance import Whole
-from chipwise.fleet.problem import Problem
-from chipwise.fleet.program import Columns, Program, Rows
+from chipwise.fleet.instance import Instance, Whole
+from chipwise.fleet.problem import Choice, Problem
+from chipwise.fleet.program import BOUGHT, Columns, Program, Rows, compose
 from chipwise.fleet.scenarios import paths
 from chipwise.fleet.solver import feasible, relaxed
 
@@ -45,6 +45,7 @@ def conflict(of: Problem, program: Program) -> str:
             "no plan keeps all limits with whole servers, though one with fractions of servers "
             "does; a larger quota or budget, or smaller servers, would make one"
         )
+    program = compose(program.instance, wide=True)
     groups = _groups(program)
     kept = list(groups)
     for group in groups:
@@ -54,7 +55,9 @@ def conflict(of: Problem, program: Program) -> str:
     loose = _without(program, [g for g in groups if g not in kept])
     breach = _breach(of, loose, kept)
     named = "; ".join(_told(of, g) for g in kept)
-    return f"these limits cannot all be kept: {named}. {breach}"
+    closed = "; ".join(_closed(of, program, kept))
+    parts = [f"these limits cannot all be kept: {named}", breach, closed]
+    return ". ".join(part for part in parts if part)
 
 
 def _helpless(of: Problem, program: Program) -> str:
@@ -82,6 +85,30 @@ def _helpless(of: Problem, program: Program) -> str:
         f"demand {demand} must be served in {period}, and no chip can: {'; '.join(reasons)}. "
         f"Give demand.{demand}.unserved shares that add up to 1, or a chip that serves it"
     )
+
+
+def _closed(of: Problem, program: Program, kept: Sequence[Group]) -> list[str]:
+    """Chips that could serve the demand that must be served, and cannot be bought at all."""
+    made = program.instance
+    index = program.columns["acquire"].index
+    bought = set(index["chip"][index["kind"] == BOUGHT].tolist())
+    kinds = [i for name, i in kept if name == "demand"]
+    found = []
+    for c, choice in enumerate(of.choices):
+        useful = any(made.rate[c, k] > 0 and made.may_own[c, :, k].any() for k in kinds)
+        if useful and c not in bought:
+            found.append(f"{choice.id} cannot be bought: {_why_closed(made, c, choice)}")
+    return found
+
+
+def _why_closed(made: Instance, c: int, choice: Choice) -> str:
+    if choice.price is None:
+        return "its price is unknown"
+    if choice.watts is None:
+        return "its power is unknown"
+    if not made.opened[:, c].any():
+        return "the law, its dates or a cut-off keep it out"
+    return f"it would come {choice.lead} quarters after the order, beyond the horizon"
 
 
 def _members(rows: Rows) -> Whole:

@@ -108,20 +108,23 @@ class _Frame:
     size: int
 
 
-def compose(of: Instance) -> Program:
+def compose(of: Instance, *, wide: bool = False) -> Program:
     """The program of an instance.
 
     Parameters
     ----------
     of : Instance
         Tree, chips, sites, offers, demand, limits.
+    wide : bool
+        Whether to have columns also for servers that the supply does not let in: its rows alone
+        keep them at nothing. A plan is the same; what conflicts can be told.
 
     Returns
     -------
     Program
         Ready to be solved, with the cost of every column by part.
     """
-    frame = _frame(of)
+    frame = _frame(of, wide=wide)
     rows = [
         _stock(frame),
         _leaving(frame),
@@ -168,10 +171,11 @@ def _numbers(frame: _Frame, family: str) -> Whole:
     return np.arange(found.start, found.start + found.size)
 
 
-def _acquisitions(of: Instance) -> _Acquired:
+def _acquisitions(of: Instance, *, wide: bool) -> _Acquired:
     """Every way in which chips can come: node × chip × site, the store, the lots."""
-    node, chip, site = np.nonzero(of.opened & (of.supply >= of.unit)[:, :, None])
-    most = np.floor(of.supply[node, chip] / of.unit[chip])
+    some = wide | (of.supply >= of.unit)
+    node, chip, site = np.nonzero(of.opened & some[:, :, None])
+    most = np.full(len(node), np.inf) if wide else np.floor(of.supply[node, chip] / of.unit[chip])
     # The solver loses track of whole numbers with bounds in the hundreds of millions.
     most = np.where(most < _UNBOUNDED, most, np.inf)
     late = of.period[node] + of.lead[chip] < len(of.seconds)
@@ -194,18 +198,18 @@ def _acquisitions(of: Instance) -> _Acquired:
     )
 
 
-def _frame(of: Instance) -> _Frame:
+def _frame(of: Instance, *, wide: bool = False) -> _Frame:
     """Which columns there are."""
     above = ancestors(of.parent)
-    acquired = _acquisitions(of)
+    acquired = _acquisitions(of, wide=wide)
     age = of.period[None, :] - acquired.arrival[:, None]
     life = of.life[acquired.chip][:, None]
     below = above[:, acquired.node].T
     lot, at = np.nonzero(below & (age >= 0) & (age < life))
     owned = np.zeros((len(of.parent), len(of.unit), len(of.pue)), dtype=bool)
     owned[at, acquired.chip[lot], acquired.site[lot]] = True
-    # Whole servers that have just been bought are not sold in the period in which they come.
-    goes = below & (age >= (acquired.kind != GIVEN)[:, None]) & (age <= life)
+    # What has just come is not sold in the same period.
+    goes = below & (age >= 1) & (age <= life)
     leave = np.nonzero(goes)
     asked = of.demand > 0
     can = (of.rate > 0)[:, None, :] & of.may_own
@@ -604,8 +608,11 @@ def _bounds(frame: _Frame) -> tuple[Array, Array]:
     return lower, upper
 
 
-def _parts(frame: _Frame) -> dict[str, Array]:
-    """Expected, discounted cost of each column, by what the money is for. [million USD]"""
+def _parts(frame: _Frame, *, end: bool = True) -> dict[str, Array]:
+    """Expected, discounted cost of each column, by what the money is for. [million USD]
+
+    `end` says whether what is left at the end has a value.
+    """
     of = frame.of
     weight = of.probability * of.discount[of.period]
     lasting = weight * of.seconds[of.period]
@@ -619,7 +626,7 @@ def _parts(frame: _Frame) -> dict[str, Array]:
     paid = np.where(got.kind == BOUGHT, got.unit * got.price * weight[got.node], 0.0)
     put("purchase", "acquire", paid)
     put("fees", "acquire", paid * of.fee[got.node, got.chip])
-    parts["resale"] = _resale(frame)
+    parts["resale"] = _resale(frame, end=end)
     stock = frame.columns["stock"].index
     node, chip, site = stock["node"], stock["chip"], stock["site"]
     drawn = of.watts[chip] * of.pue[site] * of.running[node, site]
@@ -643,7 +650,7 @@ def _parts(frame: _Frame) -> dict[str, Array]:
     return parts
 
 
-def _resale(frame: _Frame) -> Array:
+def _resale(frame: _Frame, *, end: bool) -> Array:
     """What leaves is sold, and what is there at the end has a value: a share of the price paid."""
     of, got = frame.of, frame.acquired
     cost = np.zeros(frame.size)
@@ -658,7 +665,7 @@ def _resale(frame: _Frame) -> Array:
     lot, node = leave["acquisition"], leave["node"]
     sold = worth(lot, of.period[node]) * _left(frame, lot, node)
     cost[_span(frame, "leave")] -= sold * (of.probability * of.discount[of.period])[node]
-    for leaf in leaves(of.parent):
+    for leaf in leaves(of.parent) if end else ():
         last = of.period[leaf] + 1
         some = np.flatnonzero(
             frame.above[leaf, got.node]
@@ -723,7 +730,7 @@ def cost_before(of: Program, stop: int) -> Array:
     early = np.where(made.period < stop, made.probability, 0.0)
     cost = np.zeros(len(of.lower))
     frame = _frame(made)
-    parts = _parts(replace(frame, of=replace(made, probability=early)))
+    parts = _parts(replace(frame, of=replace(made, probability=early)), end=False)
     cost[: frame.size] = _sum(parts)
     return cost
 

@@ -429,7 +429,7 @@ def cut_off(made: Problem, given: Mapping[str, str], source: str) -> CutOff:
         return quarter(source, f"cut_off.{key}", given[key]) - begin if key in given else absent
 
     first = at("from", 0)
-    last, announced = at("until", len(made.periods)), at("announced", first)
+    last, announced = at("until", max(len(made.periods), first)), at("announced", first)
     deliveries = given.get("deliveries", "refunded")
     known(source, "cut_off.deliveries", deliveries, ("refunded", "lost", "delivered"), "word")
     if first < 0:

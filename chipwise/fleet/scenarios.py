@@ -271,8 +271,9 @@ def instance(
     )
     gone = cut(of, at, begin, extra)
     failing = np.array([c.failure for c in choices])
-    keep = np.where(gone, 1.0 - failing, 1.0)
-    keep[at.parent < 0] = 1.0
+    # What fails in a period is replaced at its end, unless it was cut off in that period.
+    unreplaced = gone[at.parent] & (at.parent >= 0)[:, None]
+    keep = np.where(unreplaced, 1.0 - failing, 1.0)
     own, rent = _may(of)
     usd, most = _offers(of, at, begin, extra)
     steps = max((len(d.steps) for d in of.demand), default=0)

@@ -111,6 +111,11 @@ def _run(solver: highspy.Highs) -> bool:
     solver.run()
     status = solver.getModelStatus()
     known = highspy.HighsModelStatus
+    if status == known.kNotset:
+        # Another solver of this process has started a pool of threads of another size.
+        highspy.Highs.resetGlobalScheduler(True)  # noqa: FBT003 -- its only form
+        solver.run()
+        status = solver.getModelStatus()
     if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
         return False
     if status in (known.kOptimal, known.kTimeLimit, known.kSolutionLimit):

@@ -94,18 +94,18 @@ def plain(of: Instance, bought: dict) -> float:
             return np.inf
     # Vintages: (chip, site, arrival, chips, price)
     vintages = [
-        (c, s, t + of.lead[c], n * of.unit[c], of.price[t, c], False)
+        (c, s, t + of.lead[c], n * of.unit[c], of.price[t, c])
         for (t, c, s), n in bought.items()
         if n and t + of.lead[c] < last
     ]
     lots = of.lots
     vintages += [
-        (lots.chip[i], lots.site[i], lots.arrival[i], lots.count[i], lots.price[i], True)
+        (lots.chip[i], lots.site[i], lots.arrival[i], lots.count[i], lots.price[i])
         for i in range(len(lots.chip))
         if -lots.arrival[i] <= of.life[lots.chip[i]]
     ]
     present = {(t, c, s): [] for t in range(last) for c in range(chips) for s in range(sites)}
-    for v, (c, s, arrival, count, price, given) in enumerate(vintages):
+    for v, (c, s, arrival, count, price) in enumerate(vintages):
         left = count
         previous = None
         for t in range(max(arrival, 0), last):
@@ -114,7 +114,7 @@ def plain(of: Instance, bought: dict) -> float:
             # what was there = what stays + what is sold
             stays, sold = ("stay", v, t), ("sold", v, t)
             made.add(stays, upper=np.inf if age < of.life[c] else 0.0)
-            limit = np.inf if given or age > 0 else 0.0
+            limit = np.inf if age > 0 else 0.0
             made.add(sold, -of.discount[t] * price * of.residual[c, min(age, 9)], limit)
             terms = [(stays, 1.0), (sold, 1.0)]
             if previous:
