@@ -25,7 +25,8 @@ _GI = 2.0**30
 _BUFFERS = 3.0 * _GI
 # What the allocator loses to fragments, as a share of the activations.
 _FRAGMENTS = 0.05
-# What selective recomputation drops: norms' and activations' outputs, of a layer's 34 bytes [1]_.
+# What selective recomputation leaves of a dense layer's 34 bytes: norms' and activations' outputs
+# are dropped [1]_.
 _SELECTIVE = 0.62
 
 
@@ -41,18 +42,20 @@ class TrainingMemory:
     capacity: float
 
 
-def _kept(layer: Layer, hidden: float, width: float) -> tuple[float, float]:
-    """Bytes of activations kept for a token in a layer: outside and inside routed experts.
+def _kept(layer: Layer, hidden: float, width: float) -> tuple[float, float, float]:
+    """Bytes of a token kept in a layer: outside routed experts, inside, and inside at least.
 
-    Inputs and outputs of its products and two copies of the hidden state: 36 bytes for each unit
-    of width of a GPT layer, against 34 in [1]_. `width` are the bytes of a product's input.
+    Inputs and outputs of its products and a copy of the hidden state: 34 bytes for each unit of
+    width of a GPT layer, as in [1]_. `width` are the bytes of a product's input. At least, where
+    their activation is recomputed, experts keep their input and what goes into the activation, in
+    the products' format.
     """
     dense = sum(width * part.k + _WIDE * part.n for part in layer.linears) + _WIDE * hidden
-    routed = 0.0
-    if layer.experts:
-        each = (width + _WIDE) * layer.experts.width + (width + 2.0 * _WIDE) * layer.experts.ffn
-        routed = layer.experts.topk * each
-    return dense, routed
+    if layer.experts is None:
+        return dense, 0.0, 0.0
+    each = (width + _WIDE) * layer.experts.width + (width + 2.0 * _WIDE) * layer.experts.ffn
+    least = width * (layer.experts.width + 2.0 * layer.experts.ffn)
+    return dense, layer.experts.topk * each, layer.experts.topk * least
 
 
 def _activations(training: Training, layout: Layout) -> Numeric:
@@ -60,11 +63,12 @@ def _activations(training: Training, layout: Layout) -> Numeric:
     model: Model = training.model
     tokens = np.asarray(layout.micro, dtype=float)[()] * training.seq / layout.cp / layout.tp
     width = 1.0 if PRECISIONS[training.precision] not in ("bf16", "fp16") else _WIDE
-    dense = routed = largest = 0.0
+    dense = routed = least = largest = 0.0
     for layer in layers(model):
-        out, sparse = _kept(layer, model.hidden, width)
+        out, sparse, few = _kept(layer, model.hidden, width)
         dense += layer.count * out
         routed += layer.count * sparse
+        least += layer.count * few
         largest = max(largest, out + sparse)
     pp = np.asarray(layout.pp, dtype=float)
     rounds = training.batch / (np.asarray(layout.dp, dtype=float) * layout.micro)
@@ -75,7 +79,7 @@ def _activations(training: Training, layout: Layout) -> Numeric:
     inputs = _WIDE * model.hidden * model.depth
     keep = {
         "none": dense + routed,
-        "selective": _SELECTIVE * (dense + routed),
+        "selective": _SELECTIVE * dense + least,
         "half": 0.5 * (dense + routed),
         "full": inputs,
     }[layout.recompute]
