@@ -77,17 +77,37 @@ class Tree(NamedTuple):
 
 
 @njit(cache=True)
-def chain(isl: Any, offset: Any, ident: Any, chunk: int, start: Any) -> tuple[Any, Any, int]:
+def cut_alike(isl: Any, offset: Any, length: Any, chunk: int) -> bool:
+    """Whether every prompt is told in runs of one chunk, but its last."""
+    for i in range(len(isl)):
+        if offset[i + 1] - offset[i] != -(-isl[i] // chunk):
+            return False
+        for j in range(offset[i], offset[i + 1] - 1):
+            if length[j] != chunk:
+                return False
+    return True
+
+
+@njit(cache=True)
+def place_of(key: Any, keys: Any, named: Any) -> int:
+    """Where a key stands in a table of open addressing, or the free place where it would."""
+    mask = np.uint64(len(keys) - 1)
+    at = key & mask
+    while named[at] >= 0 and keys[at] != key:
+        at = (at + np.uint64(1)) & mask
+    return int(at)
+
+
+@njit(cache=True)
+def chain(isl: Any, offset: Any, ident: Any, chunk: int, start: Any) -> Any:
     """The piece of every whole chunk, the key of every tail, and how many pieces there are.
 
-    Negative where a tail begins as another prompt's whole chunk does.
+    No pieces (-1) where a tail begins as another prompt's whole chunk does.
     """
-    n = len(isl)
+    n, places = len(isl), 1024
     piece, tail = np.empty(start[n], np.int32), np.empty(n, np.uint64)
-    places = 1024
     while places < 2 * start[n]:
         places *= 2
-    mask = np.uint64(places - 1)
     keys, named = np.zeros(places, np.uint64), np.full(places, -1, np.int32)
     pieces = 0
     for i in range(n):
@@ -95,9 +115,7 @@ def chain(isl: Any, offset: Any, ident: Any, chunk: int, start: Any) -> tuple[An
         count = start[i + 1] - start[i]
         for j in range(count):
             key = mix(key, ident[offset[i] + j])
-            at = key & mask
-            while named[at] >= 0 and keys[at] != key:
-                at = (at + np.uint64(1)) & mask
+            at = place_of(key, keys, named)
             if named[at] < 0:
                 keys[at], named[at] = key, pieces
                 pieces += 1
@@ -107,72 +125,90 @@ def chain(isl: Any, offset: Any, ident: Any, chunk: int, start: Any) -> tuple[An
         else:  # nothing of the prompt is left; not the key of any chunk
             tail[i] = mix(mix(key, 0), -1)
     for i in range(n):
-        at = tail[i] & mask
-        while named[at] >= 0:
-            if keys[at] == tail[i]:
-                return piece, tail, -1
-            at = (at + np.uint64(1)) & mask
+        if named[place_of(tail[i], keys, named)] >= 0:
+            return piece, tail, -1
     return piece, tail, pieces
+
+
+@njit(cache=True)
+def gather(tail: Any, rest: Any, output: Any, leaf: Any) -> int:
+    """Put requests with one tail into a group; how many groups, -1 where tails of one key differ.
+
+    Of one tail prompts of other length, or other outputs, part in its middle.
+    """
+    places = 1024
+    while places < 2 * len(tail):
+        places *= 2
+    keys, named, groups = np.zeros(places, np.uint64), np.full(places, -1, np.int64), 0
+    for i in range(len(tail)):
+        leaf[i].group = -1
+        at = place_of(tail[i], keys, named)
+        if named[at] < 0:
+            keys[at], named[at] = tail[i], i
+            continue
+        model = named[at]
+        if rest[i] != rest[model] or output[i] != output[model]:
+            return -1
+        if leaf[model].group < 0:
+            leaf[model].group = groups
+            groups += 1
+        leaf[i].group = leaf[model].group
+    return groups
+
+
+@njit(cache=True)
+def keep(leaf: Any, rest: Any, piece: Any, per: int, kept: Any) -> int:
+    """Give pieces with which a prompt ends their nodes, and count them; how many nodes."""
+    nodes = 0
+    for i in range(len(leaf)):
+        r = leaf[i]
+        if rest[i] == 0 and kept[piece[r.start + r.pieces - 1]] < 0:
+            kept[piece[r.start + r.pieces - 1]] = nodes
+            nodes += per
+    if nodes > 0:
+        for i in range(len(leaf)):
+            r = leaf[i]
+            for j in range(r.start, r.start + r.pieces):
+                r.slow += kept[piece[j]] >= 0
+    return nodes
 
 
 def grow(case: Case) -> Tree | None:
     """The tree of a case's prompts, all unknown; None where they are not told in chunks."""
     told, isl, size = case.prompts, case.isl, case.block_size
     assert told is not None
-    runs, inner = np.diff(told.offset), np.ones(len(told.ident), bool)
-    inner[told.offset[1:] - 1] = False
-    chunk = int(told.length.max()) if (runs > 1).any() else 2**40
-    if chunk % size or (told.length[inner] != chunk).any() or (runs != -(-isl // chunk)).any():
+    several = len(told.ident) > len(isl)
+    chunk = int(told.length.max()) if several else 2**40
+    if chunk % size or not cut_alike(isl, told.offset, told.length, chunk):
         return None
-    leaf = np.zeros(len(isl), LEAF)
-    whole = isl // chunk
-    leaf["pieces"], leaf["start"] = whole, np.cumsum(whole) - whole
-    start = np.append(leaf["start"], whole.sum())
-    piece, tail, pieces = chain(isl, told.offset, told.ident, chunk, start)
-    # Of one tail prompts of other length, or other outputs, part in its middle.
+    leaf, whole, per = np.zeros(len(isl), LEAF), isl // chunk, chunk // size
+    start = np.concatenate((np.zeros(1, np.int64), np.cumsum(whole)))
+    leaf["pieces"], leaf["start"] = whole, start[:-1]
     rest = isl - whole * chunk
-    leaf["group"], groups, alike = _groups(tail, rest, told.output)
-    if pieces < 0 or not alike:
+    piece, tail, pieces = chain(isl, told.offset, told.ident, chunk, start)
+    groups = gather(tail, rest, told.output, leaf)
+    if pieces < 0 or groups < 0:
         return None
-    kept = np.full(pieces, -1)
-    ends = np.unique(piece[start[1:][(rest == 0) & (whole > 0)] - 1])
-    per = chunk // size
-    kept[ends] = np.arange(len(ends)) * per if len(ends) else 0
-    slow = np.concatenate((np.zeros(1, np.int64), np.cumsum(kept[piece] >= 0)))
-    leaf["slow"] = slow[start[1:]] - slow[start[:-1]]
+    kept = np.full(pieces, -1, np.int32)
+    ends = keep(leaf, rest, piece, per, kept)
     tails = np.where(leaf["group"] < 0, 0, (rest + case.osl) // size)
-    most = np.minimum(leaf["slow"], 1) * leaf["slow"] * (per if len(ends) else 0) + tails
+    most = tails + (leaf["slow"] * per if ends else 0)
     leaf["table"] = np.cumsum(most) - most
-    group, nodes = _nodes(leaf["group"], tails, groups, len(ends) * per if len(ends) else 0)
+    group, nodes = _nodes(leaf["group"], tails, groups, ends)
     copies = case.blocks if nodes else 0
     return Tree(
         chunk=chunk,
         unit=_units(pieces + len(isl) + copies),
         leaf=leaf,
         piece=piece,
-        kept=kept.astype(np.int32),
+        kept=kept,
         group=group,
-        node=np.full(nodes, -1, np.int32).repeat(2).view(NODE),
+        node=np.full(2 * nodes, -1, np.int32).view(NODE),
         copy=np.zeros(copies, COPY),
         table=np.zeros(int(most.sum()), np.int32),
         spare=np.arange(copies, dtype=np.int32),
         store=np.array([(case.blocks, copies)], STORE),
     )
-
-
-def _groups(
-    tail: NDArray[np.uint64], rest: NDArray[np.int64], output: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], int, bool]:
-    """Group of each request whose tail others have too (else -1), how many, and if all agree."""
-    _, first, place, count = np.unique(
-        tail, return_index=True, return_inverse=True, return_counts=True
-    )
-    shared = count[place] > 1
-    number = np.full(len(tail), -1)
-    _, number[shared] = np.unique(place[shared], return_inverse=True)
-    model = first[place]
-    alike = (rest == rest[model]).all() and (output == output[model])[shared].all()
-    return number, int((count > 1).sum()), bool(alike)
 
 
 def _nodes(
