@@ -103,7 +103,9 @@ def priced(
     quantities = {}
     for name, value in values.items():
         key = name if name in ("ttft", "tpot") else "throughput"
-        width = intervals.half_width(terms.calibration, found, key, len(speed))
+        # A stack's own residual is of benchmarks' loads; a plan, which is of others, leaves it out.
+        near = "stack" if found == "seen" else found
+        width = intervals.half_width(terms.calibration, near, key, len(speed))
         quantities[name] = intervals.widen(value, width)
     # Chips are capped at their rating, however far off the rest may be.
     draw = quantities["power"]
