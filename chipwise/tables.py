@@ -333,10 +333,14 @@ def train(found: Answer, lang: str) -> Document:
     ]
     lines = [
         word("line.intervals", basis=word(f"basis.{found['basis']}")),
-        word("line.layouts", count=f"{found['considered']:,}", fitting=f"{found['fitting']:,}"),
     ]
+    if found["considered"] > 1:
+        count, fitting = (f"{found[key]:,}" for key in ("considered", "fitting"))
+        lines.append(word("line.layouts", count=count, fitting=fitting))
     if found["usd"]:
         lines.append(word("line.money", basis=word(f"price_basis.{found['price_basis']}")))
+    elif found["run"]:
+        lines.append(word("line.no_money", chips=short(found["chip"])))
     if found["rests_on_unverified"]:
         fields = ", ".join(found["rests_on_unverified"])
         lines.append(word("line.unverified", fields=fields))
