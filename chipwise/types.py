@@ -51,6 +51,7 @@ __all__ = [
     "Verdict",
     "Work",
     "Workload",
+    "Yields",
 ]
 
 Array = NDArray[np.float64]
