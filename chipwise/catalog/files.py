@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,8 @@ def read_text(path: Path) -> str:
         raise BadInput(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise BadInput(f"{str(path)!r}: no file can have this name") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -42,6 +45,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not usable TOML: {_excess(error)}") from None
 
 
 def read_json(path: Path) -> Any:
@@ -51,22 +56,42 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise BadInput(f"{path}: not valid JSON: {error.msg} ({place})") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not usable JSON: {_excess(error)}") from None
+
+
+def _excess(error: BaseException) -> str:
+    """What is too much for the readers of Python, although the grammar allows it."""
+    if isinstance(error, RecursionError):
+        return "lists or tables are nested too deep"
+    return "a number has more than 4,300 digits, or a day is not in the calendar"
 
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Rows of a CSV file by column name, where `columns` must all be present."""
     rows = csv.DictReader(read_text(path).splitlines())
-    absent = [c for c in columns if c not in (rows.fieldnames or ())]
+    try:
+        absent = [c for c in columns if c not in (rows.fieldnames or ())]
+    except csv.Error as error:
+        raise BadInput(f"{path}: line 1: not valid CSV: {error}") from None
     if absent:
         raise BadInput(f"{path}: line 1: no column {', '.join(absent)}")
     found = []
-    for row in rows:
+    for row in _whole(path, rows):
         if None in row or None in row.values():
             raise BadInput(
                 f"{path}: line {rows.line_num}: {len(columns)} fields were expected, as in line 1"
             )
         found.append(row)
     return found
+
+
+def _whole(path: Path, rows: csv.DictReader[str]) -> Iterator[dict[str, str]]:
+    """Rows, where each can be read."""
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise BadInput(f"{path}: line {rows.line_num}: not valid CSV: {error}") from None
 
 
 def where(path: Path, attribute: str) -> str:

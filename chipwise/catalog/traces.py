@@ -17,6 +17,8 @@ import gzip
 import json
 import lzma
 import math
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,7 +91,7 @@ def _text(path: Path) -> str:
         return (unpack(packed) if unpack else packed).decode("utf-8-sig")
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such file") from None
-    except (lzma.LZMAError, EOFError, gzip.BadGzipFile):
+    except (lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error):
         raise BadInput(f"{path}: not a whole {path.suffix} file") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
@@ -106,7 +108,7 @@ def _number(path: Path, line: int, column: str, value: object) -> float:
     """A finite number."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
         _fault(path, line, column, f"{value!r} is not a finite number")
@@ -135,7 +137,7 @@ def _length(path: Path, line: int, column: str, value: object) -> int:
 def _csv(path: Path, lines: list[str]) -> Trace:
     """Requests of a CSV table."""
     rows = csv.reader(lines)
-    names = [name.strip() for name in next(rows, [])]
+    names = [name.strip() for name in next(_rows(path, rows), [])]
     absent = [c for c in COLUMNS if c not in names]
     if absent:
         missing = ", ".join(absent)
@@ -143,7 +145,7 @@ def _csv(path: Path, lines: list[str]) -> Trace:
     places = [names.index(c) for c in COLUMNS]
     ranked = names.index("priority") if "priority" in names else None
     arrival, isl, osl, rank, last = [], [], [], [], 0.0
-    for row in rows:
+    for row in _rows(path, rows):
         if not row:
             continue
         line = rows.line_num
@@ -166,6 +168,14 @@ def _csv(path: Path, lines: list[str]) -> Trace:
     )
 
 
+def _rows(path: Path, rows: Any) -> Iterator[list[str]]:
+    """Rows of a reader, where each can be read."""
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise BadInput(f"{path}: line {rows.line_num}: not valid CSV: {error}") from None
+
+
 def _some(path: Path, requests: list[float]) -> None:
     """Refuse a trace without a request."""
     if not requests:
@@ -178,6 +188,8 @@ def _record(path: Path, line: int, text: str) -> dict[str, Any]:
         record = json.loads(text)
     except json.JSONDecodeError as error:
         _fault(path, line, str(error.colno), f"not valid JSON: {error.msg}")
+    except (ValueError, RecursionError):
+        _fault(path, line, "1", "numbers too long or lists nested too deep to be read")
     if not isinstance(record, dict):
         _fault(path, line, "1", "not a JSON object")
     for key in ("timestamp", "input_length", "output_length", "hash_ids"):

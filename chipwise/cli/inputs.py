@@ -120,7 +120,8 @@ class Day(click.ParamType[date]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> date:
         """The day."""
-        if isinstance(value, date):
+        # A time of day, which TOML has too, is a date to Python and compares with none.
+        if type(value) is date:
             return value
         if value == "today":
             return datetime.now().astimezone().date()
@@ -154,8 +155,6 @@ class Rate(click.ParamType[float]):
         from chipwise.errors import UnitError
         from chipwise.units import to_base
 
-        if isinstance(value, float):
-            return value
         text = str(value).strip()
         unit = text.lstrip("0123456789.eE+- ")
         try:
