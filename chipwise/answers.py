@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chipwise import catalog, serving
+from chipwise.claims import Judged, sentence
 from chipwise.perf import engines
 from chipwise.perf.training_memory import TrainingMemory, training_total
 from chipwise.plan import describe
+from chipwise.plan.frontier import Frontier, FrontierPoint, Worth
 from chipwise.plan.training import Run, TrainingAnswer, describe_layout, mixed_step
 from chipwise.types import (
     Chip,
@@ -35,10 +37,12 @@ from chipwise.types import (
     Side,
     SideVerdict,
     Simulation,
+    StatusPeriod,
     Verdict,
     Workload,
 )
 from chipwise.units import from_base
+from chipwise.words import LANGUAGES
 
 if TYPE_CHECKING:
     from chipwise.fleet import Study
@@ -47,11 +51,13 @@ __all__ = [
     "SCHEMA_VERSION",
     "chip",
     "chip_entry",
+    "claim",
     "deployment",
     "envelope",
     "estimate",
     "fact",
     "fleet",
+    "frontier",
     "model",
     "model_entry",
     "plan",
@@ -63,9 +69,11 @@ __all__ = [
     "simulation",
     "source",
     "source_fields",
+    "timeline",
     "train",
     "train_mixed",
     "verdict",
+    "verdict_entry",
     "workload",
 ]
 
@@ -590,3 +598,141 @@ def fleet(of: Study, calibration: str) -> dict[str, Any]:
     from chipwise.fleet import told  # noqa: PLC0415 -- highspy is slow to import
 
     return {**envelope(calibration), **told(of)}
+
+
+def verdict_entry(of: Verdict) -> dict[str, Any]:
+    """A verdict in the table of all chips."""
+    return {
+        "chip": of.chip,
+        "to": of.to,
+        "on": of.on.isoformat(),
+        "route": of.route,
+        "status": of.status,
+        "export_status": of.export.status,
+        "import_status": of.imports.status,
+        "rules": [t.id for side in (of.export, of.imports) for t in side.rules if t.fires],
+        "unknown": list(of.unknown),
+        "disputed": list(of.disputed),
+        "not_legal_advice": True,
+    }
+
+
+def timeline(
+    chip_id: str, periods: Sequence[StatusPeriod], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """JSON of `policy --timeline`; `asked` holds to, route, origin, end_user and include."""
+    return {
+        "chip": chip_id,
+        **asked,
+        "periods": [
+            {
+                "start": p.start.isoformat(),
+                "end": None if p.end is None else p.end.isoformat(),
+                "status": p.status,
+                "export": p.export,
+                "import": p.imports,
+                "rules": list(p.rules),
+            }
+            for p in periods
+        ],
+        "not_legal_advice": True,
+    }
+
+
+def _frontier_point(of: FrontierPoint) -> dict[str, Any]:
+    low = of.at_most
+    return {
+        "chip": of.chip or None,
+        "real": of.real,
+        "tpp": of.tpp,
+        "density": of.density,
+        "memory_bandwidth": of.memory_bandwidth,
+        "io_bandwidth": of.io_bandwidth,
+        "prefill_tokens_per_s": of.prefill,
+        "decode_tokens_per_s": of.decode,
+        "inside": of.inside,
+        "prefill_chips": of.prefill_chips,
+        "decode_chips": of.decode_chips,
+        "bound": of.bound or None,
+        "why": of.why,
+        "at_most": low and {"prefill_tokens_per_s": low[0], "decode_tokens_per_s": low[1]},
+    }
+
+
+def _worth(of: Worth) -> dict[str, Any]:
+    return {
+        "chip": of.chip,
+        "beside": of.beside,
+        "prefill_share": of.prefill,
+        "decode_share": of.decode,
+        "at_most": of.at_most,
+    }
+
+
+def frontier(of: Frontier, calibration: str) -> dict[str, Any]:
+    """JSON of `frontier`: the best chips inside, the curve, the real ones, what each is worth.
+
+    Bandwidths are in byte/s; tokens/s are of one chip of the deployment.
+    """
+    found = {name: limit.value for name, limit in of.limits.items()}
+    process = of.process
+    best = {"prefill": of.prefill, "decode": of.decode}
+    free = {"prefill": of.free_prefill, "decode": of.free_decode}
+    return {
+        **envelope(calibration),
+        "rule": "+".join(rule.id for rule in of.rules),
+        "model": of.model.id,
+        "isl": _number(of.workload.isl),
+        "osl": _number(of.workload.osl),
+        "tpot_s": of.workload.tpot,
+        "weights": of.weights,
+        "kv": of.kv,
+        "backend": of.backend,
+        "process": {
+            "like": process.like.id,
+            "die_area_mm2": from_base(process.die_area, "mm2"),
+            "memory": process.memory,
+            "stacks": process.stacks,
+            "memory_bytes": process.size * process.stacks,
+            "memory_bandwidth": process.rate * process.stacks,
+            "power_w": process.power,
+            "market": process.market,
+            "tpp": found["tpp"],
+            "tpp_per_mm2": found["tpp_per_area"] * from_base(1.0, "m2") / from_base(1.0, "mm2"),
+            "tpp_per_mm2_of": of.limits["tpp_per_area"].chip,
+            "tpp_per_w": found["tpp_per_power"],
+            "tpp_per_w_of": of.limits["tpp_per_power"].chip,
+        },
+        "best": {k: p and _frontier_point(p) for k, p in best.items()},
+        "unrestricted": {k: _frontier_point(p) for k, p in free.items()},
+        "points": [_frontier_point(p) for p in (*of.envelope, *of.real)],
+        "envelope": [_frontier_point(p) for p in of.envelope],
+        "worth": [_worth(each) for each in of.worth],
+        "not_legal_advice": True,
+    }
+
+
+def claim(of: Judged) -> dict[str, Any]:
+    """A claim with its verdict; `claim` and `setting` in English, both languages under `texts`."""
+    return {
+        "id": of.claim.id,
+        "claim": of.claim.text["en"],
+        "computed": dict(of.computed),
+        "verdict": of.verdict,
+        "setting": of.claim.setting.get("en", ""),
+        "sources": list(of.sources),
+        "formula": dict(of.claim.computed),
+        "sentence": sentence(of, "en"),
+        "settled_by": of.claim.settled_by.get("en", ""),
+        "missing": list(of.missing),
+        "rests_on_unverified": list(of.rests_on_unverified),
+        "texts": {
+            lang: {
+                "claim": of.claim.text[lang],
+                "setting": of.claim.setting.get(lang, ""),
+                "sentence": sentence(of, lang),
+                "settled_by": of.claim.settled_by.get(lang, ""),
+            }
+            for lang in LANGUAGES
+        },
+    }

@@ -16,8 +16,11 @@ import numpy as np
 
 from chipwise import catalog, cost, perf, policy, serving
 from chipwise import plan as planning
-from chipwise.catalog import traces
+from chipwise.catalog import stacks, traces
+from chipwise.catalog.claims import Claim, ClaimRun, ClaimStatus, read_claims
+from chipwise.catalog.claims import claims as article
 from chipwise.catalog.training import network, training_calibration
+from chipwise.claims import Judged, judge
 from chipwise.errors import BadInput, Infeasible, UnknownName
 from chipwise.perf import engines
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format, role_format
@@ -25,6 +28,8 @@ from chipwise.perf.training import OVERLAPS, Layout, Training, peak
 from chipwise.perf.training_memory import training_total
 from chipwise.plan import Search, Terms
 from chipwise.plan.candidates import check_rates, shortage
+from chipwise.plan.frontier import Frontier, Process
+from chipwise.plan.frontier import frontier as find_frontier
 from chipwise.plan.training import (
     Layouts,
     TrainingAnswer,
@@ -35,6 +40,7 @@ from chipwise.plan.training import (
     describe_layout,
     search_training,
 )
+from chipwise.policy.question import FIRST_DAY
 from chipwise.types import (
     Chip,
     Deployment,
@@ -44,14 +50,16 @@ from chipwise.types import (
     Numeric,
     Plan,
     PlanRow,
+    Rule,
     Side,
     Simulation,
+    StatusPeriod,
     StepTable,
     Trace,
     Verdict,
     Workload,
 )
-from chipwise.units import show
+from chipwise.units import show, to_base
 
 if TYPE_CHECKING:
     from chipwise.fleet import Problem, Study
@@ -60,17 +68,20 @@ __all__ = [
     "LOADS",
     "Ask",
     "chip",
+    "claims",
     "deployment",
     "engine",
     "estimate",
     "fleet",
     "fleet_problem",
+    "frontier",
     "kv_format",
     "model",
     "plan",
     "requests",
     "simulate",
     "terms",
+    "timeline",
     "train",
     "train_mixed",
     "verdict",
@@ -95,7 +106,8 @@ class Ask:
     """Money, law and place under which a question is asked.
 
     `cost` is ``own`` or ``rent``; `prices` override, chip → USD per chip and hour; `region` of
-    the electricity; `to`, `route` and `on` of the law; None stands for the catalog's own date.
+    the electricity; `to`, `route`, `on`, `origin`, `end_user` and `include` of the law, as in
+    `policy.check`; None stands for the catalog's own date and the vendor's country.
     """
 
     cost: str = "own"
@@ -104,6 +116,9 @@ class Ask:
     to: str = "CN"
     route: str = "sale"
     on: date | None = None
+    origin: str | None = None
+    end_user: str = "private"
+    include: tuple[str, ...] = ()
     gpus: int | None = None
     simulate: bool = True
     calibration: str = "general"
@@ -122,8 +137,29 @@ def model(name: str | Model) -> Model:
 
 def verdict(of: Chip, ask: Ask) -> Verdict:
     """Whether a chip may take the route asked for, by the rules in force."""
-    on = ask.on or catalog.as_of()
-    return policy.check(of, catalog.rules(), to=ask.to, on=on, route=ask.route)
+    return policy.check(of, catalog.rules(), on=ask.on or catalog.as_of(), **_question(ask))
+
+
+def _question(ask: Ask) -> dict[str, Any]:
+    """What is asked of the rules, but for the day."""
+    return {name: getattr(ask, name) for name in ("to", "route", "origin", "end_user", "include")}
+
+
+def timeline(of: str | Chip, ask: Ask, *, since: date = FIRST_DAY) -> tuple[StatusPeriod, ...]:
+    """A chip's statuses from a day on until that of the question.
+
+    Parameters
+    ----------
+    of : str or Chip
+        Whose.
+    ask : Ask
+        Law; its day is the last one.
+    since : date
+        The first day; that from which the catalog has rules unless given.
+    """
+    until = ask.on or catalog.as_of()
+    rules = catalog.rules()
+    return policy.timeline(chip(of), rules, since=since, until=until, **_question(ask))
 
 
 def terms(chips: Sequence[Chip], ask: Ask) -> Terms:
@@ -740,7 +776,7 @@ def fleet_problem(
 
     content = source if isinstance(source, Mapping) else read_fleet(Path(source))
     name = "fleet" if isinstance(source, Mapping) else str(source)
-    made = room.with_rates(room.problem(content, name), catalog.calibration(calibration))
+    made = room.with_rates(room.read(content, name), catalog.calibration(calibration))
     rules = catalog.rules()
 
     def status(of: Chip, to: str, route: str, on: date) -> str:
@@ -773,4 +809,136 @@ def fleet(
     from chipwise import fleet as room  # noqa: PLC0415 -- highspy is slow to import
 
     made = fleet_problem(source, calibration=calibration)
-    return room.study(made, room.Asked(**asked))
+    return room.answer(made, room.Asked(**asked))
+
+
+# Chips shown beside those that are not made: the cut-down ones with their originals come first.
+_BESIDE = ("nvidia-b200-sxm", "huawei-ascend-910c")
+
+
+def frontier(
+    rules: Sequence[str],
+    of: str | Model,
+    load: Workload,
+    *,
+    like: str | Chip = "h200-sxm",
+    die_area: float | None = None,
+    memory: str = "hbm3e",
+    stack: int = 6,
+    power: float | None = None,
+    market: str = "datacenter",
+    beside: Sequence[str | Chip] | None = None,
+    weights: str | None = None,
+    kv: str = "auto",
+    backend: str = "vllm",
+    ask: Ask | None = None,
+) -> Frontier:
+    """The fastest chips that could be made just inside a rule, beside the real ones.
+
+    Parameters
+    ----------
+    rules : sequence of str
+        Ids; all of them bind, and those with which one of them goes together.
+    of : str or Model
+        What is served.
+    load : Workload
+        Lengths; its tpot is a limit on the decoding.
+    like : str or Chip
+        A chip of the generation of which it is made.
+    die_area : float, optional
+        At most; that of `like` unless given. [m²]
+    memory : str
+        Kind of memory, of the catalog.
+    stack : int
+        Stacks of it, or devices of graphics memory.
+    power : float, optional
+        At most; that of `like` unless given. [W]
+    market : str
+        ``datacenter``, ``workstation`` or ``consumer``.
+    beside : sequence of str or Chip, optional
+        Real chips; those that were made for a rule and what they were cut from unless given.
+    weights, kv, backend : str
+        Formats and engine; fp8 where the chips have it unless given.
+    ask : Ask, optional
+        Destination and calibration.
+
+    Raises
+    ------
+    BadInput
+        If something is unknown, or the rule sets no figure.
+    Infeasible
+        If the model fits on no such chip.
+    """
+    ask, like, kind = ask or Ask(), chip(like), stacks.stack(memory)
+    die_area, power = die_area or like.die_area, power or like.power
+    if die_area is None or power is None:
+        absent = "die_area" if die_area is None else "power"
+        raise BadInput(f"the {absent} of {like.name} is not known; give one")
+    every = [catalog.chip(name) for name in catalog.chip_ids()]
+    cut = stacks.cut_down()
+    shown = {*cut, *cut.values(), *_BESIDE}
+    real = [c for c in every if c.id in shown] if beside is None else [chip(c) for c in beside]
+    native = "fp8" if "fp8" in like.flops else "bf16"
+    _format("weight", weights, WEIGHT_WIDTH)
+    return find_frontier(
+        _bound_rules(rules),
+        model(of),
+        load,
+        Process(
+            like,
+            die_area,
+            to_base(float(kind.rate.value or 0.0), kind.rate.unit),
+            # Makers print GB and mean GiB.
+            to_base(float(kind.size.value or 0.0), "GiB"),
+            stack,
+            power,
+            memory,
+            market,
+        ),
+        catalog=every,
+        beside=real,
+        calibration=catalog.calibration(ask.calibration),
+        cut_down=cut,
+        weights=weights or native,
+        kv=kv_format(kv),
+        backend=backend,
+        to=ask.to,
+    )
+
+
+def _bound_rules(names: Sequence[str]) -> list[Rule]:
+    """Rules by id, with those that they go together with."""
+    known = {rule.id: rule for rule in catalog.rules()}
+    if wrong := next((name for name in names if name not in known), None):
+        raise UnknownName("rule", wrong, known)
+    together = dict.fromkeys(each for name in names for each in (name, *stacks.companions(name)))
+    return [known[name] for name in together]
+
+
+def claims(source: str | Path | None = None, *, ask: Ask | None = None) -> tuple[Judged, ...]:
+    """Claims with their verdicts: those of the article, or of a file of one's own.
+
+    Parameters
+    ----------
+    source : str or Path, optional
+        A TOML file; docs/claims.md says what it holds.
+    ask : Ask, optional
+        Calibration.
+
+    Raises
+    ------
+    BadFact
+        If the file is not as it must be: file, claim, key, what was expected.
+    """
+    ask = ask or Ask()
+    found: tuple[Claim, ...] = article() if source is None else read_claims(Path(source))
+
+    def run(of: ClaimRun) -> PlanRow:
+        form: dict[str, Any] = {"weights": of.weights, "kv": of.kv, "backend": of.backend}
+        load = workload(of.isl, of.osl)
+        return estimate(of.model, of.chip, load, batch=of.batch, tp=of.tp, ask=ask, **form)
+
+    def law(of: ClaimStatus) -> Verdict:
+        return verdict(chip(of.chip), Ask(to=of.to, route=of.route, on=of.on))
+
+    return judge(found, estimate=run, verdict=law)

@@ -18,6 +18,7 @@ PLAN = ["plan", "llama-2-70b", "--no-simulate", *LOAD]
 SIMULATE = ["simulate", "--step-time", "0.01,5e-5,5e-5,2e-8", "--kv-blocks", "3000", *LOAD]
 
 TRAIN = ["train", "llama-2-70b", "--chips", "128", "--seq", "4096", "--global-batch", "256"]
+FRONTIER = ["--model", "llama-2-70b", *LOAD, "--chips", "h20,mi308x,mi300x,rtx5090d"]
 
 CASES = [
     ("estimate", [*ESTIMATE, "--batch", "8"]),
@@ -29,11 +30,18 @@ CASES = [
     ("simulate", [*SIMULATE, "--rate", "1", "--requests", "50", "--ttft", "3"]),
     ("simulate", [*SIMULATE, "--concurrency", "4", "--requests", "50", "--osl", "1"]),
     ("train", [*TRAIN, "--chip", "h200", "--tokens", "2e12"]),
-    ("train", [*TRAIN, "--chip", "910c", "--tp", "8", "--pp", "4", "--dp", "4", "--lora-rank", "8"]),
+    (
+        "train",
+        [*TRAIN, "--chip", "910c", "--tp", "8", "--pp", "4", "--dp", "4", "--lora-rank", "8"],
+    ),
     ("train_mixed", [*TRAIN, "--mix", "h800=0.5,h20=0.5", "--tokens", "1e12"]),
     ("policy", ["policy", "h200"]),
     ("policy", ["policy", "910c", "--route", "rent-in-country", "--on", "2023-01-01"]),
     ("policy", ["policy", "h20", "--to", "DE"]),
+    ("policy_all", ["policy", "--all", "--route", "rent-abroad"]),
+    ("policy_timeline", ["policy", "h20", "--timeline", "--include", "reported"]),
+    ("claims", ["claims"]),
+    ("frontier", ["frontier", "--rule", "us-2023-10-3A090a-dc", *FRONTIER]),
     *((name, [name]) for name in ("chips", "models", "prices", "sources", "rules")),
     ("chips_id", ["chips", "h200"]),
     ("chips_id", ["chips", "mi308x"]),

@@ -53,6 +53,8 @@ __all__ = [
 _FORMATS = ("fp16", "bf16", "fp8", "int8", "nvfp4")
 _DEGREES = (1, 2, 4, 8)
 _BATCHES = 2.0 ** -np.arange(0.0, 10.0)
+# Under a limit of the time for a token, the largest batch that keeps it is wanted.
+_FINER = 2.0 ** -np.arange(0.0, 10.0, 0.25)
 # Points between the thresholds, for the curve.
 _BETWEEN = 24
 # Thresholds below this share of what a process gives are no chip's limit: densities, years.
@@ -323,7 +325,8 @@ def _at_degree(
     )
     if most < 1:
         return None
-    batch = np.unique(np.maximum(np.floor(most * _BATCHES), 1.0))
+    steps = _BATCHES if load.tpot is None else _FINER
+    batch = np.unique(np.maximum(np.floor(most * steps), 1.0))
     batch = batch.reshape(-1, *(1,) * len(shape))
     made = replace(made, decode=replace(made.decode, batch=batch))
     one = perf.estimate(model, asked, made, calibration, loop="static")
@@ -569,17 +572,10 @@ def _figure(chip: Chip, name: str) -> float | None:
 def _timed(
     chip: Chip, asked: tuple[Model, Workload, Calibration], form: Mapping[str, str]
 ) -> tuple[Array, ...]:
-    if not chip.flops or chip.memory is None or chip.memory_bandwidth is None:
-        absent = [
-            name
-            for name, known in (
-                ("rates", chip.flops),
-                ("memory", chip.memory),
-                ("memory bandwidth", chip.memory_bandwidth),
-            )
-            if not known
-        ]
-        raise Infeasible(f"{' and '.join(absent)} not published")
+    if not chip.flops:
+        raise Infeasible("its rates are not published")
+    if chip.memory is None or chip.memory_bandwidth is None:
+        raise Infeasible("its memory or the bandwidth of that is not published")
     model, load, calibration = asked
     backend = form["backend"]
     if backend not in engines.backends(chip):
