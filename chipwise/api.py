@@ -99,6 +99,7 @@ LOADS: Mapping[str, Mapping[str, float]] = {
     "batch": {"isl": 2048, "osl": 512},
 }
 _LONGEST = 10_000_000
+_LAYOUT = ("tp", "pp", "cp", "ep", "dp", "interleave", "micro", "shard", "recompute", "reach")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -673,6 +674,9 @@ def train(
     if checkpoint:
         known = replace(known, checkpoint=checkpoint)
     fixed = dict(layout or {})
+    for name in fixed:
+        if name not in _LAYOUT:
+            raise UnknownName("degree", name, _LAYOUT)
     if {"tp", "pp", "dp"} <= set(fixed):
         made = Layout(on, **fixed, link=known.network)
         check_layout(training, made, chips)
@@ -685,7 +689,8 @@ def train(
                 f"{missing} more than {on.name} has; leave the degrees out to search for others"
             )
         return found
-    single = {k: v if k == "reach" else (v,) for k, v in fixed.items() if k != "dp"}
+    single: dict[str, Any] = {k: (v,) for k, v in fixed.items() if k not in ("dp", "reach")}
+    single |= {k: v for k, v in fixed.items() if k == "reach"}
     return search_training(training, on, chips, known, Layouts(**single))
 
 

@@ -534,12 +534,12 @@ def _notes(estimate: TrainingStep) -> tuple[str, ...]:
     step = _one(estimate.step)
     notes = []
     for name, text in (
-        ("network", "transfers that nothing hides"),
-        ("bubble", "an empty pipeline"),
+        ("network", "of the step is transfers that nothing hides"),
+        ("bubble", "of the step is an empty pipeline"),
     ):
         share = _one(estimate.bound[name]) / step
         if share > 0.25:
-            notes.append(f"{share:.0%} of the step is {text}")
+            notes.append(f"{share:.0%} {text}")
     return tuple(notes)
 
 

@@ -278,3 +278,18 @@ def test_degrees_that_are_fixed_stay(h200):
 def test_every_vendor_has_a_stack(h200, vendor):
     stack = default_stack(replace(h200, vendor=vendor))
     assert factors(KNOWN, replace(h200, vendor=vendor), "bf16", stack)
+
+
+def test_an_unknown_degree_or_transfer_names_the_nearest():
+    with pytest.raises(BadInput, match="unknown degree 'tpp'; the nearest are"):
+        api.train("llama-2-70b", "h100", 8, seq=4096, batch=64, layout={"tpp": 8})
+    with pytest.raises(BadInput, match="unknown transfer 'experts'; the nearest are expert"):
+        api.train("llama-2-70b", "h100", 8, seq=4096, batch=64, overlap={"experts": 1.0})
+    with pytest.raises(BadInput, match="overlap of expert is 2"):
+        api.train("llama-2-70b", "h100", 8, seq=4096, batch=64, overlap={"expert": 2.0})
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.5, math.nan])
+def test_a_frozen_share_is_a_share(value):
+    with pytest.raises(BadInput, match="it must be a share from 0 to 1"):
+        api.train("llama-2-70b", "h100", 8, seq=4096, batch=64, frozen=value)
