@@ -13,17 +13,33 @@ __all__ = ["fleet", "rows"]
 
 Answer = Mapping[str, Any]
 _MILLION = 1e6
-_PARTS = (
-    "purchase",
-    "fees",
-    "rent",
-    "electricity",
-    "hosting",
-    "upkeep",
-    "switching",
-    "unserved",
-    "resale",
-)
+# Words for the keys of the answer.
+_PARTS = {
+    "purchase": "part_purchase",
+    "fees": "part_fees",
+    "rent": "part_rent",
+    "electricity": "part_electricity",
+    "hosting": "part_hosting",
+    "upkeep": "part_upkeep",
+    "switching": "part_switching",
+    "unserved": "part_unserved",
+    "resale": "part_resale",
+}
+_LIMITS = {
+    "power": "limit_power",
+    "supply": "limit_supply",
+    "budget": "limit_budget",
+    "quota": "limit_quota",
+    "store": "limit_store",
+}
+_BY = {
+    "vendor": "by_vendor",
+    "country": "by_country",
+    "fab": "by_fab",
+    "memory": "by_memory",
+    "software": "by_software",
+    "chip": "by_chip",
+}
 
 
 def rows(found: Answer) -> Iterable[Mapping[str, Any]]:
@@ -87,8 +103,8 @@ def _summary(word: Any, found: Answer) -> str:
 
 def _costs(word: Any, found: Answer) -> Sheet:
     cells = [
-        (Cell(word(f"fleet.part_{part}")), _money(found["cost_usd"][part]))
-        for part in _PARTS
+        (Cell(word(f"fleet.{name}")), _money(found["cost_usd"][part]))
+        for part, name in _PARTS.items()
         if abs(found["cost_usd"][part]) >= 1.0
     ]
     headings = (word("fleet.part"), word("fleet.million_usd"))
@@ -173,7 +189,7 @@ def _shares(word: Any, found: Answer) -> Sheet:
         word("fleet.period"),
         *vendors,
         word("fleet.hhi_of", name=word("fleet.by_vendor")),
-        *(word("fleet.hhi_of", name=word(f"fleet.by_{o}")) for o in others),
+        *(word("fleet.hhi_of", name=word(f"fleet.{_BY[o]}")) for o in others),
     )
     return _sheet(word, word("fleet.dependence"), headings, cells)
 
@@ -190,7 +206,7 @@ def _limits(word: Any, found: Answer) -> list[Sheet | str]:
         best.setdefault((each["limit"], each["of"], each["unit"]), []).append(each["value"])
     cells = [
         (
-            Cell(word(f"fleet.limit_{limit}")),
+            Cell(word(f"fleet.{_LIMITS[limit]}")),
             Cell(of),
             Cell(unit),
             Cell(number(max(values))),
@@ -207,9 +223,7 @@ def _limits(word: Any, found: Answer) -> list[Sheet | str]:
 def _cuts(word: Any, found: Answer) -> list[Sheet | str]:
     document: list[Sheet | str] = []
     for cut in found["cut_offs"]:
-        named = next(
-            k for k in cut if k in ("vendor", "country", "fab", "memory", "software", "chip")
-        )
+        named = next(k for k in cut if k in _BY)
         if cut["recovers"]:
             again = word("fleet.recovers", period=cut["recovers"], count=cut["quarters_to_recover"])
         else:
@@ -219,7 +233,7 @@ def _cuts(word: Any, found: Answer) -> list[Sheet | str]:
         document.append(
             word(
                 "fleet.cut",
-                what=f"{word(f'fleet.by_{named}')} {cut[named]}",
+                what=f"{word(f'fleet.{_BY[named]}')} {cut[named]}",
                 period=cut["from"] or word("fleet.after"),
                 usd=_span(cut["cost_usd"]).text,
                 unserved=f"{100 * cut['unserved_share']:.2f}",

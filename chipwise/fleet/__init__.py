@@ -2,14 +2,14 @@
 
 from chipwise.fleet.audit import save
 from chipwise.fleet.cutoff import CutCost, Premium, cut_cost, diversification, regret, spare_values
-from chipwise.fleet.dependence import Dependence, dependence, hhi
+from chipwise.fleet.dependence import Dependence, hhi, shares
 from chipwise.fleet.fields import schema
 from chipwise.fleet.licences import with_law
 from chipwise.fleet.outcome import Fleet
 from chipwise.fleet.problem import CutOff, Problem
-from chipwise.fleet.reading import cut_off, problem
-from chipwise.fleet.rolling import Rolling, rolling
-from chipwise.fleet.study import Asked, Study, program, study
+from chipwise.fleet.reading import cut_off, read
+from chipwise.fleet.rolling import Rolling, roll
+from chipwise.fleet.study import Asked, Study, answer
 from chipwise.fleet.telling import told
 from chipwise.fleet.throughput import with_rates
 
@@ -23,19 +23,18 @@ __all__ = [
     "Problem",
     "Rolling",
     "Study",
+    "answer",
     "cut_cost",
     "cut_off",
-    "dependence",
     "diversification",
     "hhi",
-    "problem",
-    "program",
+    "read",
     "regret",
-    "rolling",
+    "roll",
     "save",
     "schema",
+    "shares",
     "spare_values",
-    "study",
     "told",
     "with_law",
     "with_rates",

@@ -9,7 +9,7 @@ from chipwise.fleet.outcome import Fleet
 from chipwise.fleet.problem import ATTRIBUTES
 from chipwise.fleet.reading import attribute
 
-__all__ = ["Dependence", "dependence", "hhi"]
+__all__ = ["Dependence", "hhi", "shares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def hhi(shares: Mapping[str, float], unknown: float = 0.0) -> tuple[float, float
     return low, low - largest**2 + (largest + unknown) ** 2
 
 
-def dependence(of: Fleet) -> tuple[Dependence, ...]:
+def shares(of: Fleet) -> tuple[Dependence, ...]:
     """Shares of served tokens in each period, by each attribute."""
     choices = {c.id: c for c in of.problem.choices}
     found = []
@@ -58,19 +58,17 @@ def dependence(of: Fleet) -> tuple[Dependence, ...]:
                 tokens[each.choice] = tokens.get(each.choice, 0.0) + each.tokens
         whole = sum(tokens.values())
         for name in ATTRIBUTES:
-            shares: dict[str, float] = {}
+            parts: dict[str, float] = {}
             unknown = 0.0
             for choice, count in tokens.items():
                 makers = attribute(choices[choice], name)
                 if makers is None:
                     unknown += count / whole
                     continue
-                parts = makers.split(" + ")
-                for part in parts:
-                    shares[part] = shares.get(part, 0.0) + count / whole / len(parts)
+                names = makers.split(" + ")
+                for each_name in names:
+                    parts[each_name] = parts.get(each_name, 0.0) + count / whole / len(names)
             found.append(
-                Dependence(
-                    stand.period, stand.scenario, name, shares, unknown, hhi(shares, unknown)
-                )
+                Dependence(stand.period, stand.scenario, name, parts, unknown, hhi(parts, unknown))
             )
     return tuple(found)

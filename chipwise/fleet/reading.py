@@ -34,7 +34,7 @@ from chipwise.policy.statuses import STATUSES
 from chipwise.types import Array, Fact, Workload
 from chipwise.units import to_base
 
-__all__ = ["attribute", "cut_off", "members", "problem"]
+__all__ = ["attribute", "cut_off", "members", "read"]
 
 # What a provider does without asking anyone: buy what is free, or what it need only notify.
 _LAW = ("free", "notify")
@@ -42,7 +42,7 @@ _GAP = 5e-3
 _IDLE = "power_ready"
 
 
-def problem(content: Mapping[str, Any], source: str) -> Problem:
+def read(content: Mapping[str, Any], source: str) -> Problem:
     """The fleet plan that a file asks for.
 
     Parameters

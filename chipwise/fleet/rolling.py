@@ -13,7 +13,7 @@ from chipwise.fleet.scenarios import first_state, instance, main
 from chipwise.fleet.solver import solve
 from chipwise.fleet.states import state_at
 
-__all__ = ["Rolling", "rolling"]
+__all__ = ["Rolling", "roll"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class Rolling:
     windows: tuple[Fleet, ...]
 
 
-def rolling(of: Problem, *, ahead: int, keep: int, within: float = 1e-3) -> Rolling:
+def roll(of: Problem, *, ahead: int, keep: int, within: float = 1e-3) -> Rolling:
     """The first scenario planned `ahead` periods at a time, of which `keep` are carried out.
 
     Its cost is that of what was carried out, what is left at the end at its value; it is at least

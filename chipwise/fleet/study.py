@@ -15,16 +15,16 @@ from chipwise.fleet.cutoff import (
     regret,
     spare_values,
 )
-from chipwise.fleet.dependence import Dependence, dependence
+from chipwise.fleet.dependence import Dependence, shares
 from chipwise.fleet.outcome import Fleet, fleet, shortfall
 from chipwise.fleet.problem import ATTRIBUTES, Problem
-from chipwise.fleet.program import Program, compose
+from chipwise.fleet.program import compose
 from chipwise.fleet.reading import cut_off
-from chipwise.fleet.rolling import Rolling, rolling
+from chipwise.fleet.rolling import Rolling, roll
 from chipwise.fleet.scenarios import instance
 from chipwise.fleet.solver import solve
 
-__all__ = ["Asked", "Study", "program", "study"]
+__all__ = ["Asked", "Study", "answer"]
 
 SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 
@@ -61,12 +61,7 @@ class Study:
     rolling: Rolling | None = None
 
 
-def program(of: Problem) -> Program:
-    """The mixed-integer program of a problem, for audit."""
-    return compose(instance(of))
-
-
-def study(of: Problem, asked: Asked | None = None) -> Study:
+def answer(of: Problem, asked: Asked | None = None) -> Study:
     """The plan of a problem, and what is asked beside it.
 
     Parameters
@@ -86,7 +81,7 @@ def study(of: Problem, asked: Asked | None = None) -> Study:
     asked = asked or Asked()
     cuts = [cut_off(of, given, "cut-off") for given in asked.cut_offs]
     _check(of, asked)
-    made = program(of)
+    made = compose(instance(of))
     try:
         found = solve(made, within=asked.within or of.gap)
     except Infeasible:
@@ -96,7 +91,7 @@ def study(of: Problem, asked: Asked | None = None) -> Study:
     return Study(
         plan,
         shortfall(plan),
-        dependence(plan),
+        shares(plan),
         tuple(cut_cost(of, cut, plan=certain) for cut in cuts),
         tuple(diversification(of, *asked.curve, asked.shares)) if asked.curve else (),
         regret(of) if asked.regret else {},
@@ -109,7 +104,7 @@ def _rolled(of: Problem, asked: Asked) -> Rolling | None:
     if asked.rolling is None:
         return None
     ahead, keep = asked.rolling
-    return rolling(of, ahead=ahead, keep=keep)
+    return roll(of, ahead=ahead, keep=keep)
 
 
 def _check(of: Problem, asked: Asked) -> None:

@@ -64,7 +64,7 @@ def content() -> dict[str, Any]:
 
 def ready(content: dict[str, Any]) -> Problem:
     """A problem in which everything is stated, so that neither speed nor law is asked for."""
-    made = fleet.with_rates(fleet.problem(content, "small.toml"), catalog.calibration())
+    made = fleet.with_rates(fleet.read(content, "small.toml"), catalog.calibration())
 
     def never(*asked: object) -> str:
         raise AssertionError(f"the law was asked for {asked}")

@@ -10,9 +10,11 @@ import highspy
 import pytest
 
 from chipwise.errors import BadInput
-from chipwise.fleet import Problem, program, save
+from chipwise.fleet import Problem, save
 from chipwise.fleet.audit import names
 from chipwise.fleet.outcome import Fleet
+from chipwise.fleet.program import compose
+from chipwise.fleet.scenarios import instance
 
 Filled = Callable[[dict[str, Any]], Problem]
 Plan = Callable[..., Fleet]
@@ -48,7 +50,7 @@ def test_names_are_each_ones_own(content: dict[str, Any], filled: Filled) -> Non
     ]
     content["risk"] = {"weight": 0.5}
     of = filled(content)
-    made = program(of)
+    made = compose(instance(of))
     columns, rows = names(of, made)
     assert len(columns) == len(set(columns)) == len(made.lower)
     assert len(rows) == len(set(rows)) == sum(len(r.lower) for r in made.rows)

@@ -16,7 +16,7 @@ Filled = Callable[[dict[str, Any]], Problem]
 
 def why(of: Problem) -> str:
     with pytest.raises(Infeasible) as caught:
-        fleet.study(of)
+        fleet.answer(of)
     return str(caught.value)
 
 
@@ -82,5 +82,5 @@ def test_demand_that_nothing_serves(must: dict[str, Any], filled: Filled) -> Non
 def test_what_can_be_planned_is_not_refused(must: dict[str, Any], filled: Filled) -> None:
     must["sites"]["west"]["power_kw"] = 100000
     must["chips"]["h200"]["supply"] = 1000
-    made = fleet.study(filled(must))
+    made = fleet.answer(filled(must))
     assert max(s.missed["chat"] for s in made.plan.stands) == pytest.approx(0.0, abs=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -125,7 +126,7 @@ def test_capping_a_share_costs_more_the_tighter_it_is(
     found = diversification(filled(content), "vendor", "NVIDIA", (1.0, 0.5, 0.0), within=1e-3)
     assert found[0].low == 0.0
     assert found[0].high < 1e-2 * found[2].high
-    assert all(a.low <= b.high for a, b in zip(found, found[1:], strict=False))
+    assert all(a.low <= b.high for a, b in pairwise(found))
     assert found[2].low > 0
 
 

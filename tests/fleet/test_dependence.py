@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chipwise.fleet import Problem, dependence, hhi
+from chipwise.fleet import Problem, hhi, shares
 from chipwise.fleet.outcome import Fleet
 
 Filled = Callable[[dict[str, Any]], Problem]
@@ -31,7 +31,7 @@ def test_concentration_by_hand(
 
 def test_shares_add_up(content: dict[str, Any], filled: Filled, plan: Plan) -> None:
     made = plan(filled(content))
-    found = dependence(made)
+    found = shares(made)
     assert len(found) == 6 * len(made.stands)
     for each in found:
         assert sum(each.shares.values()) + each.unknown == pytest.approx(1.0)
@@ -49,5 +49,5 @@ def test_shares_add_up(content: dict[str, Any], filled: Filled, plan: Plan) -> N
 def test_two_makers_share_a_chip(content: dict[str, Any], filled: Filled, plan: Plan) -> None:
     content["chips"] = {"h200": content["chips"]["h200"]}
     content["software"] = {}
-    found = [d for d in dependence(plan(filled(content))) if d.attribute == "memory"]
+    found = [d for d in shares(plan(filled(content))) if d.attribute == "memory"]
     assert found[0].shares == pytest.approx({"SK hynix": 0.5, "Micron": 0.5})

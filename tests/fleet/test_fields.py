@@ -39,7 +39,7 @@ def test_the_document_names_every_key() -> None:
 
 def test_the_example_is_read() -> None:
     content = tomllib.loads((ROOT / "examples" / "fleet.toml").read_text("utf-8"))
-    made = fleet.problem(content, "examples/fleet.toml")
+    made = fleet.read(content, "examples/fleet.toml")
     assert (made.periods[0], made.periods[-1]) == ("2026-Q1", "2030-Q4")
     assert len(made.sites) == 3
     assert {s.to for s in made.sites} == {"CN", "HK"}

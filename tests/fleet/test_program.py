@@ -157,7 +157,7 @@ def test_the_worth_of_power_is_what_more_of_it_saves(
 def test_a_budget_holds_and_carries(content: dict[str, Any], filled: Filled, plan: Plan) -> None:
     content["budget"] = {"usd": 500000}
     tight = plan(filled(content))
-    spent = {p: 0.0 for p in tight.problem.periods}
+    spent = dict.fromkeys(tight.problem.periods, 0.0)
     price = {c.id: c.price[0] for c in tight.problem.choices if c.price is not None}
     for move in tight.buy:
         spent[move.period] += move.count * price[move.choice]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chipwise.errors import BadInput
-from chipwise.fleet import Problem, rolling
+from chipwise.fleet import Problem, roll
 from chipwise.fleet.outcome import Fleet
 
 Filled = Callable[[dict[str, Any]], Problem]
@@ -17,7 +17,7 @@ Plan = Callable[..., Fleet]
 
 def test_seeing_all_is_the_plan(content: dict[str, Any], filled: Filled, plan: Plan) -> None:
     whole = plan(filled(content))
-    made = rolling(filled(content), ahead=6, keep=2)
+    made = roll(filled(content), ahead=6, keep=2)
     assert len(made.windows) == 1
     assert made.cost == pytest.approx(whole.objective, rel=1e-6)
 
@@ -27,7 +27,7 @@ def test_seeing_less_costs_no_less(
     content: dict[str, Any], filled: Filled, plan: Plan, ahead: int, keep: int
 ) -> None:
     whole = plan(filled(content))
-    made = rolling(filled(content), ahead=ahead, keep=keep)
+    made = roll(filled(content), ahead=ahead, keep=keep)
     assert made.cost >= whole.bound
     assert list(made.missed) == list(made.windows[0].problem.periods)
     periods = [m.period for m in made.buy]
@@ -39,4 +39,4 @@ def test_a_window_keeps_what_it_sees(
     content: dict[str, Any], filled: Filled, ahead: int, keep: int
 ) -> None:
     with pytest.raises(BadInput, match="keep is"):
-        rolling(filled(content), ahead=ahead, keep=keep)
+        roll(filled(content), ahead=ahead, keep=keep)

@@ -144,7 +144,7 @@ def test_an_unknown_status_opens_nothing(content: dict[str, Any]) -> None:
     for chip in content["chips"].values():
         del chip["licence"]
     del content["rent"]["abroad"]["licence"]
-    of = fleet.with_rates(fleet.problem(content, "small.toml"), catalog.calibration())
+    of = fleet.with_rates(fleet.read(content, "small.toml"), catalog.calibration())
     bare = instance(of)
     assert not bare.opened.any()
     assert not bare.offer_most.any()

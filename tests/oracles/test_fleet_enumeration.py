@@ -64,12 +64,12 @@ class Linear:
         return made.fun + self.constant if made.status == 0 else np.inf
 
 
-def plain(of: Instance, bought: dict) -> float:
+def plain(of: Instance, bought: dict) -> float:  # noqa: C901 -- one row at a time
     """Cost of the best plan with so many servers bought at (period, chip, site). [USD]"""
     last = len(of.seconds)
     chips, sites, kinds = len(of.unit), len(of.pue), of.demand.shape[1]
     made = Linear()
-    for (t, c, s), servers in bought.items():
+    for (t, c, _), servers in bought.items():
         count = servers * of.unit[c]
         price = of.price[t, c]
         made.constant += of.discount[t] * count * price * (1 + of.fee[t, c])
@@ -92,7 +92,7 @@ def plain(of: Instance, bought: dict) -> float:
         )
         if count > quota.count:
             return np.inf
-    # Vintages: (chip, site, arrival, chips, price)
+    # A vintage is its chip, site, day of arrival, number of chips and price.
     vintages = [
         (c, s, t + of.lead[c], n * of.unit[c], of.price[t, c])
         for (t, c, s), n in bought.items()
@@ -154,7 +154,9 @@ def served(of, made, t, g, k):
     ]
 
 
-def serving(of: Instance, made: Linear, present: dict, t: int) -> None:
+def serving(  # noqa: C901 -- one row at a time
+    of: Instance, made: Linear, present: dict, t: int
+) -> None:
     """Rows of one period: capacity, power, demand, shares."""
     chips, sites, kinds = len(of.unit), len(of.pue), of.demand.shape[1]
     lasting = of.discount[t] * of.seconds[t]
@@ -304,7 +306,7 @@ def highest_of(of: Instance, t: int, c: int) -> int:
 def small(of: Instance, limit: int = 400) -> bool:
     """Whether there are few enough numbers of servers to try them all."""
     last, count = len(of.seconds), 1
-    for t, c, s in zip(*np.nonzero(of.opened), strict=True):
+    for t, c, _ in zip(*np.nonzero(of.opened), strict=True):
         if t + of.lead[c] < last:
             count *= 1 + highest_of(of, t, c)
     return count <= limit
