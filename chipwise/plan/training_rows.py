@@ -50,6 +50,9 @@ _PRECISIONS = (
     ("float8", "fp8"),
     ("fp16", "fp16"),
     ("bf16", "bf16"),
+    ("bfloat16", "bf16"),
+    ("mixed", "bf16"),
+    ("amp", "bf16"),
 )
 _SHARDS = {"FULL_SHARD": 3, "SHARD_GRAD_OP": 2, "NO_SHARD": 0}
 _RECOMPUTE = {
@@ -114,6 +117,8 @@ def _precision(row: Row, chip: Chip, model: Model) -> tuple[str, bool]:
     for word, name in _PRECISIONS:
         if word in head:
             return name, False
+    if head.strip():
+        raise BadInput(f"unknown precision {row.get('precision')!r}")
     text = _notes(row).lower()
     if "_fp4" in text:
         return ("nvfp4" if "nvfp4" in chip.flops else "fp8"), True
@@ -147,15 +152,17 @@ def _stack(row: Row, chip: Chip) -> str:  # noqa: PLR0911 -- a table, one line e
         return "deepspeed"
     if chip.vendor == "Google":
         return "maxtext"
+    if chip.vendor != "NVIDIA":
+        return "rocm" if chip.vendor == "AMD" else "other"
     if "mlperf" in family:
-        return {"NVIDIA": "mlperf", "AMD": "rocm"}.get(chip.vendor, "other")
+        return "mlperf"
     release = re.search(r"(\d\d\.\d\d)", family + " " + (row.get("software") or ""))
     if release:
         return f"megatron-{release[1]}"
     if "megatron-lm a100" in family:
         return "megatron-21.04"
     # Papers and long-sequence tables of 2024 name no release.
-    return {"NVIDIA": "megatron-24.07", "AMD": "rocm"}.get(chip.vendor, "other")
+    return "megatron-24.07"
 
 
 def _training(row: Row, chip: Chip, model: Model) -> tuple[Training, list[str]]:
@@ -305,8 +312,10 @@ def case(
         If the row names no chip or model that is known, or impossible degrees.
     """
     on, of = chip(row.get("chip") or ""), model(row.get("model") or "")
-    chips = _whole(row, "n_chips")
-    if chips is None:
+    chips = _whole(row, "n_chips") or math.prod(
+        _whole(row, name) or 1.0 for name in ("tp", "pp", "cp", "dp")
+    )
+    if _whole(row, "n_chips") is None and _whole(row, "dp") is None:
         raise BadInput("n_chips is missing")
     training, assumed = _training(row, on, of)
     stack = _stack(row, on)

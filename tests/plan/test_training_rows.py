@@ -86,6 +86,8 @@ def test_block_formats_need_a_chip_that_has_them():
         ({"family": "TPU tpu-recipes", "chip": "TPU v5p", "precision": "bf16"}, "maxtext"),
         ({"family": "MLPerf Training v5.1", "chip": "MI355X"}, "rocm"),
         ({"family": "a paper", "software": ""}, "megatron-24.07"),
+        ({"family": "a blog", "chip": "MI300X", "software": "megatron 25.05"}, "rocm"),
+        ({"family": "a blog", "chip": "910c", "precision": "bf16"}, "other"),
     ],
 )
 def test_stacks_by_family_and_software(changes, stack):
@@ -105,11 +107,16 @@ def test_lora_freezes_the_base():
         ({"n_chips": ""}, BadInput),
         ({"n_chips": "60"}, BadInput),
         ({"chip": ""}, UnknownName),
+        ({"precision": "fp32"}, BadInput),
     ],
 )
 def test_what_cannot_be_read_is_refused(changes, error):
     with pytest.raises(error):
         read(**changes)
+
+
+def test_the_number_of_chips_follows_from_all_degrees():
+    assert read(n_chips="", dp="2").chips == 64
 
 
 def test_missing_columns_count_as_blank():
