@@ -72,7 +72,7 @@ class Judged:
     rests_on_unverified: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Scope:
     """What the names of one claim stand for, and a record of what was read."""
 

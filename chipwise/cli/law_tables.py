@@ -16,6 +16,14 @@ Answer = Mapping[str, Any]
 Document = list["Sheet | str"]
 _Say = Any
 _NONE = "—"
+_BEST = {"prefill": "law.best_prefill", "decode": "law.best_decode"}
+_FREE = {"prefill": "law.free_prefill", "decode": "law.free_decode"}
+_VERDICTS = {
+    "holds": "law.verdict_holds",
+    "holds_in_part": "law.verdict_holds_in_part",
+    "does_not_hold": "law.verdict_does_not_hold",
+    "cannot_be_known": "law.verdict_cannot_be_known",
+}
 
 
 def _sheet(
@@ -102,8 +110,8 @@ def frontier(found: Answer, lang: str) -> Document:
     """The best chips inside the rule, the curve along it, and the real ones."""
     word = partial(say, lang)
     best, free = found["best"], found["unrestricted"]
-    rows = [_cells(word, word(f"law.best_{name}"), point) for name, point in best.items() if point]
-    rows += [_cells(word, word(f"law.free_{name}"), point) for name, point in free.items()]
+    rows = [_cells(word, word(_BEST[name]), point) for name, point in best.items() if point]
+    rows += [_cells(word, word(_FREE[name]), point) for name, point in free.items()]
     rows += [_cells(word, short(p["chip"]), p) for p in found["points"] if p["real"]]
     right = range(2, 7)
     asked = {k: found[k] for k in ("rule", "model", "weights", "kv")}
@@ -166,7 +174,7 @@ def claims(found: Sequence[Answer], lang: str) -> Document:
         (
             Cell(one["id"]),
             Cell(one["texts"][lang]["claim"]),
-            Cell(word(f"law.verdict_{one['verdict']}")),
+            Cell(word(_VERDICTS[one["verdict"]])),
             Cell(_sums(one)),
             Cell(one["texts"][lang]["sentence"] or _NONE),
         )
