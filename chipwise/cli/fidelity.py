@@ -144,9 +144,9 @@ def calibrate(*, out: Path, runs: Path | None, op_timings: Path | None) -> None:
     for path in (out, op_timings):
         check_path(path)
     with progress("calibrate"):
-        write(out, fitting.written(runs))
         if op_timings:
             write(op_timings, fitting.operators())
+        write(out, fitting.written(runs))
 
 
 COMMANDS = (validate, calibrate)

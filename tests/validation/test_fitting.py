@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from importlib import util
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from chipwise import catalog, corrections, habits, intervals
 from chipwise.catalog.factors import read_calibration
 from chipwise.catalog.files import DATA
 from chipwise.catalog.measured import table
+from chipwise.cli import main
 from chipwise.errors import BadInput
 from chipwise.habits import Measured
 from chipwise.plan.replay import replay
@@ -157,6 +159,14 @@ def test_only_serving_tables_are_fitted_on(tmp_path) -> None:
     file.write_text("model,chip,n_chips,precision,seq_len\n")
     with pytest.raises(BadInput, match="training"):
         fitting.written(file)
+
+
+@pytest.mark.skipif(bool(util.find_spec("aiconfigurator_core")), reason="the extra is installed")
+def test_without_the_extra_op_timings_are_refused_before_the_fit(tmp_path, capsys) -> None:
+    out, operators = tmp_path / "c.json", tmp_path / "o.json"
+    assert main(["calibrate", "--out", str(out), "--op-timings", str(operators)]) == 2
+    assert "aiconfigurator-core" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.slow
