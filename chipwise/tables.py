@@ -504,9 +504,9 @@ def _assumed(word: _Say, found: Answer, able: Sequence[Answer]) -> list[str]:
         lines.append(word("line.kv", kv=", ".join(formats)))
     basis = found["price_basis"]
     lines.append(word("line.money", basis=word(f"price_basis.{basis}")))
-    dear = [short(r["chip"]) for r in able if r["usd_per_hour"] is None]
+    dear = _priceless(able)
     if dear:
-        lines.append(word("line.no_money", chips=", ".join(dict.fromkeys(dear))))
+        lines.append(word("line.no_money", chips=", ".join(map(short, dear))))
     lines += _grounds(word, able)
     lines.append(
         word("line.law", to=found["to"], on=found["on"], route=word(f"route.{found['route']}"))
@@ -514,6 +514,16 @@ def _assumed(word: _Say, found: Answer, able: Sequence[Answer]) -> list[str]:
     if "considered" in found:
         lines.append(word("line.considered", count=f"{found['considered']:,}"))
     return [*(line for line in lines if line), _versions(word, found)]
+
+
+def _priceless(able: Sequence[Answer]) -> list[str]:
+    """Chips for which no deployment has a cost; a dear neighbour is not their fault."""
+    known, unknown = dict[str, None](), dict[str, None]()
+    for row in able:
+        sides = [s for s in (row["deployment"]["decode"], row["deployment"]["prefill"]) if s]
+        kept = unknown if row["usd_per_hour"] is None else known
+        kept |= dict.fromkeys(side["chip"] for side in sides)
+    return [chip for chip in unknown if chip not in known]
 
 
 def _versions(word: _Say, found: Answer) -> str:

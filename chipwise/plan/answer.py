@@ -112,7 +112,9 @@ def priced(
     quantities["power"] = replace(draw, high=max(min(draw.high, _rated_power(made)), power))
     usd = _hourly(made, power / float(np.asarray(one.chips)), terms)
     token = _per_token(usd, quantities["throughput"]) if usd else None
-    carbon = None if terms.carbon is None else values["energy"] * terms.carbon
+    # Where nobody published what a chip draws, energy is unknown, and what follows from it too.
+    drawn = math.isfinite(power)
+    carbon = values["energy"] * terms.carbon if drawn and terms.carbon is not None else None
     return PlanRow(
         side.chip,
         feasible=True,
@@ -156,7 +158,8 @@ def _hourly(made: Deployment, watts: float, terms: Terms) -> Money | None:
         if side is None:
             continue
         each = terms.hourly(side.chip, watts)
-        if each is None:
+        # What is owned is fed, too: without its draw its cost is unknown.
+        if each is None or not math.isfinite(each.mid):
             return None
         chips = float(np.asarray(side.tp * side.pp * side.dp * side.replicas))
         total = Money(

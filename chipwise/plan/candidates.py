@@ -101,8 +101,15 @@ def pick(
     return best
 
 
-def missed(tried: Sequence[Candidates], workload: Workload) -> str:
-    """Which limit binds, by how much, among deployments that fit."""
+def missed(tried: Sequence[Candidates], workload: Workload, gpus: int | None = None) -> str:
+    """Which limit binds, by how much, among deployments that fit: a time, or the chips allowed."""
+    needed = _fewest(tried, workload)
+    if gpus and np.isfinite(needed):
+        if workload.rate is None:
+            return f"the target takes {int(needed)} chips at least; {gpus} are allowed"
+        return (
+            f"{workload.rate:g} requests/s takes {int(needed)} chips at least; {gpus} are allowed"
+        )
     fits = [c for c in tried if np.any(c.estimate.fits)]
     ttft = min(float(np.nanmin(c.estimate.ttft)) for c in fits)
     tpot = min(float(np.nanmin(c.estimate.tpot)) for c in fits)
@@ -116,6 +123,16 @@ def missed(tried: Sequence[Candidates], workload: Workload) -> str:
         "no deployment keeps both limits on the chips allowed: "
         f"ttft {ttft:.4g} s and tpot {tpot:.4g} s at best, each alone"
     )
+
+
+def _fewest(tried: Sequence[Candidates], workload: Workload) -> float:
+    """Chips with which the rate is served within the limits, were there no end of them."""
+    fewest = np.inf
+    for found in tried:
+        chips = found.estimate.chips * replicas(found.estimate, workload)
+        keeps = np.isfinite(score(found, bounds(workload)))
+        fewest = min(fewest, float(np.min(np.where(keeps, chips, np.inf))))
+    return fewest
 
 
 def shortage(
@@ -133,8 +150,8 @@ def shortage(
     used = (small.weights, small.kv, small.activations, small.buffers, small.reserve)
     over = float(np.max(sum(np.asarray(x) for x in used) - np.asarray(small.capacity)))
     text = (
-        f"{model.id} with {weights} weights does not fit: {from_base(over, 'GB'):.1f} GB missing on one "
-        f"{chip.name} for a request of {int(np.max(workload.isl))} + {int(np.max(workload.osl))}"
+        f"{model.id} with {weights} weights does not fit: {from_base(over, 'GB'):.1f} GB missing "
+        f"on one {chip.name} for a request of {int(np.max(workload.isl))} + {int(np.max(workload.osl))}"
     )
     if found is None:
         return f"{text}; no legal division of its layers and heads over this chip"

@@ -111,7 +111,7 @@ def together(chip: Chip, model: Model, workload: Workload, terms: Terms, choice:
         return replace(blank, why=shortage(chip, model, workload, terms.calibration, choice))
     best = pick(tried, workload, bounds(workload), terms.gpus)
     if best is None:
-        return replace(blank, why=missed(tried, workload))
+        return replace(blank, why=missed(tried, workload, terms.gpus))
     made = _settle(best, tried, model, workload, terms)
     if made.feasible:
         made = replace(made, runners_up=_runners_up(made, tried, model, workload, terms))

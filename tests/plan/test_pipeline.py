@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chipwise import catalog, perf, plan
+from chipwise import api, catalog, perf, plan
 from chipwise.plan import Search, Terms
 from chipwise.plan.candidates import bounds, candidates, score
 from chipwise.types import Calibration, Chip, Model, Money, Workload
@@ -47,6 +47,34 @@ def test_a_target_is_kept_on_its_percentile(h200: Chip, llama2: Model, terms: Te
     assert made.feasible
     assert made.simulated["ttft_p99"] <= 2.0
     assert made.simulated["tpot_p99"] <= 0.05
+
+
+def test_too_few_chips_for_a_rate_says_how_many_it_takes(
+    h100: Chip, llama2: Model, terms: Terms
+) -> None:
+    load = replace(LOAD, rate=100.0)
+    made = plan.search([h100], llama2, load, replace(quick(terms), gpus=8), mode="agg").rows[0]
+    assert made.why.startswith("100 requests/s takes ")
+    assert made.why.endswith(" chips at least; 8 are allowed")
+    needed = int(made.why.split()[3])
+    for gpus in (needed - 1, needed):
+        given = replace(quick(terms), gpus=gpus)
+        row = plan.search([h100], llama2, load, given, mode="agg").rows[0]
+        assert row.feasible == (gpus == needed)
+
+
+def test_a_chip_whose_power_nobody_published_has_no_cost_of_owning(llama2: Model) -> None:
+    """H20 of 141 GB has a price and no power: what rests on its draw is unknown, not NaN."""
+    ask, load = api.Ask(simulate=False), api.workload(2048, 128)
+    row = api.plan(llama2, ["h20-141"], load, mode="agg", ask=ask).rows[0]
+    assert row.feasible
+    assert row.usd is None
+    assert row.usd_token is None
+    assert row.carbon is None
+    given = replace(ask, prices={"h20-141": 2.0})
+    priced = api.plan(llama2, ["h20-141"], load, mode="agg", ask=given).rows[0]
+    assert priced.usd is not None
+    assert priced.usd.mid >= 2.0
 
 
 def test_a_target_out_of_reach_says_which_and_by_how_much(
