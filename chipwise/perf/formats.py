@@ -86,10 +86,16 @@ def role_format(weights: str, role: str, *, sparse: bool) -> str:
 
 
 def legal(model: Model, chip: Chip) -> tuple[str, ...]:
-    """Weight formats worth trying on a chip: the maker's own, and those the chip computes."""
+    """Weight formats worth trying on a chip: the maker's own, and those the chip computes.
+
+    Weights are kept or made narrower. Wider ones than the maker's are tried only where the chip
+    cannot compute with the maker's: nothing is gained by them, and no engine serves them.
+    """
     own = model.weights if any(f in chip.flops for f in _WIDER.get(model.weights, ())) else None
     native = [f for f in ("bf16", "fp8", "int8", "nvfp4") if f in chip.flops]
     # int8 is what chips without fp8 quantise to; with fp8 no engine prefers it.
     if "fp8" in native and "int8" in native:
         native.remove("int8")
+    if own in chip.flops or own in ("mxfp4", "int4"):
+        native = [f for f in native if int(8 * WEIGHT_WIDTH[f]) <= int(8 * WEIGHT_WIDTH[own])]
     return tuple(dict.fromkeys(([own] if own else []) + native))
