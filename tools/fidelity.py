@@ -24,7 +24,7 @@ from chipwise.validation.fitting import Left
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "fidelity.md"
 TEXT = Path(__file__).with_name("fidelity.txt")
-_FEW = 14
+_FEW = 6
 Rows = list[list[Any]]
 
 
