@@ -31,6 +31,7 @@ __all__ = [
     "HOME",
     "NEWCOMERS",
     "Setting",
+    "adopted",
     "effects",
     "factor",
     "half_width",
@@ -94,23 +95,44 @@ def of_chip(values: Mapping[str, float], chip: Chip) -> dict[str, float]:
     return found
 
 
-def scaled(calibration: Calibration, chip: Chip) -> tuple[Calibration, Chip]:
-    """The calibration, and the chip as its cards are joined, with the yields of that chip."""
-    values = calibration.yields.values
-    by = of_chip(values, chip)
-    if all(value == 1.0 for value in by.values()) and "pcie" not in values:
-        return calibration, chip
-    scopes = (chip.id, chip.architecture, chip.vendor, "")
+def _own(calibration: Calibration, chip: Chip) -> Scale:
+    """The chip's scale with its yields; one that it has of its own stays, so none counts twice."""
+    if chip.id in calibration.scales:
+        return calibration.scales[chip.id]
+    by = of_chip(calibration.yields.values, chip)
+    scopes = (chip.architecture, chip.vendor, "")
     old = next((calibration.scales[s] for s in scopes if s in calibration.scales), Scale())
-    own = replace(
+    return replace(
         old,
         compute=old.compute * by["compute"],
         memory=old.memory * by["memory"],
         start=old.start * by["start"],
         launch=old.launch * by["start"],
     )
-    made = replace(calibration, scales={**calibration.scales, chip.id: own})
-    return made, _bridged(chip, math.exp(values.get("pcie", 0.0)))
+
+
+def scaled(calibration: Calibration, chip: Chip) -> tuple[Calibration, Chip]:
+    """The calibration, and the chip as its cards are joined, with the yields of that chip."""
+    if not calibration.yields.values:
+        return calibration, chip
+    scales = {**calibration.scales, chip.id: _own(calibration, chip)}
+    share = math.exp(calibration.yields.values.get("pcie", 0.0))
+    return replace(calibration, scales=scales), _bridged(chip, share)
+
+
+def adopted(calibration: Calibration, chips: Iterable[Chip]) -> Calibration:
+    """The calibration with the yields of those chips whose generation no serving run speaks of.
+
+    Where runs of a generation were fitted on, they alone tell it: published tables are other
+    people's runs of other years.
+    """
+    told = {stack[3:] for stack in calibration.stacks}
+    found = {
+        chip.id: _own(calibration, chip)
+        for chip in chips
+        if (chip.architecture, chip.vendor) not in told
+    }
+    return replace(calibration, scales={**calibration.scales, **found}) if found else calibration
 
 
 @lru_cache(maxsize=1024)

@@ -41,7 +41,7 @@ def table(path: str | Path) -> tuple[str, list[dict[str, str]]]:
         columns = reader.fieldnames or []
         rows = list(reader)
     except csv.Error as error:
-        raise BadInput(f"{path}: line {reader.line_num}: not CSV: {error}") from None
+        raise BadInput(f"{path}: line {reader.reader.line_num}: not CSV: {error}") from None
     for number, row in enumerate(rows, 2):
         if None in row:
             raise BadInput(f"{path}: row {number}: more cells than the {len(columns)} columns")

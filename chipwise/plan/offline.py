@@ -24,7 +24,17 @@ from chipwise.perf import Load, engines
 from chipwise.perf.memory import footprint, kv_bytes, room
 from chipwise.plan import space
 from chipwise.plan.space import Search
-from chipwise.types import Array, Calibration, Chip, Deployment, Engine, Model, Side, Workload
+from chipwise.types import (
+    Array,
+    Calibration,
+    Chip,
+    Deployment,
+    Engine,
+    Model,
+    Side,
+    StepTable,
+    Workload,
+)
 
 __all__ = ["LOADS", "Offline", "Outcome", "offline"]
 
@@ -392,13 +402,19 @@ def _replayed(run: Offline, chosen: Outcome, calibration: Calibration) -> Outcom
         engine["growth"],
         most,
     )
-    table = perf.step_table(run.model, made, side, calibration)
+    table = _guessing(perf.step_table(run.model, made, side, calibration), clients, run.drafted)
     arrival, first, finish = closed.replay(table, isl, osl, clients, habits)
     after = np.maximum(osl - 1, 1) * run.accepted
     ttft, tpot = first - arrival, (finish - first) / after
     rate = told * ranks / float(finish.max())
     middle = np.mean if run.how == "burst" else np.median
     return Outcome(rate, float(middle(ttft)), float(middle(tpot)), chosen.degrees, float(clients))
+
+
+def _guessing(table: StepTable, clients: int, drafted: float) -> StepTable:
+    """The table with what checking several tokens of each sequence costs, at so many of them."""
+    few, many = np.interp([clients, clients * drafted], table.tokens, table.seconds)
+    return replace(table, decode=table.decode + (many - few) / clients)
 
 
 def _lengths(run: Offline, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from chipwise.errors import BadInput
-from chipwise.types import Model
+from chipwise import catalog
+from chipwise.errors import BadInput, UnknownName
+from chipwise.types import Chip, Model
 
-__all__ = ["format_of", "number", "optional"]
+__all__ = ["chip_of", "format_of", "number", "optional"]
 
 _FORMATS = {
     "fp16": "fp16",
@@ -54,3 +55,45 @@ def format_of(text: str, model: Model) -> str:
         if word in _FORMATS:
             return _FORMATS[word]
     return model.weights
+
+
+# What tables add to a chip's name: power, kind of memory, maker, what stands in brackets.
+_ADDED = re.compile(
+    r"\(.*?\)|\b\d+\s?W\b|\bHBM\w+|\b(?:NVIDIA|AMD|Instinct|Intel|Habana|Huawei|Google)\b"
+)
+_SIZE = re.compile(r"[- ]?\b(\d+)\s?(?:GB|G)\b")
+# What is sold as so many gigabytes; the driver reports between these shares of it.
+_LEAST, _MOST = 0.9, 1.15
+
+
+def chip_of(text: str) -> Chip:
+    """The chip that a cell names, with or without what tables add to names.
+
+    Raises
+    ------
+    UnknownName
+        If there is none, or its memory is not the one stated.
+    """
+    try:
+        return catalog.chip(text)
+    except UnknownName as error:
+        bare = re.sub(r"(SXM)\d", r"\1", _ADDED.sub("", text)).strip(" -")
+        size = _SIZE.search(bare)
+        for name in (bare, _SIZE.sub(r"-\1", bare), _SIZE.sub("", bare)):
+            found = _known(name)
+            if found is not None and _agrees(found, size):
+                return found
+        raise error from None
+
+
+def _known(name: str) -> Chip | None:
+    try:
+        return catalog.chip(name.strip(" -"))
+    except BadInput:
+        return None
+
+
+def _agrees(chip: Chip, size: re.Match[str] | None) -> bool:
+    if size is None or chip.memory is None:
+        return size is None
+    return _LEAST <= chip.memory / (float(size.group(1)) * 1e9) <= _MOST

@@ -14,7 +14,7 @@ from chipwise.perf.formats import WEIGHT_WIDTH
 from chipwise.plan.offline import Offline
 from chipwise.plan.reported import Case
 from chipwise.types import Chip, Model, Side, Workload
-from chipwise.validation.cells import format_of, number
+from chipwise.validation.cells import chip_of, format_of, number
 from chipwise.yields import Setting
 
 __all__ = ["METRICS", "report"]
@@ -119,7 +119,7 @@ def _chip(text: str) -> Chip:
     for start, likely in _LIKELY.items():
         if text.lower().startswith(start):
             return catalog.chip(likely)
-    return catalog.chip(text)
+    return chip_of(text)
 
 
 def _chips(row: Row) -> int:

@@ -11,7 +11,7 @@ from chipwise.perf.formats import WEIGHT_WIDTH
 from chipwise.plan.offline import Offline
 from chipwise.plan.reported import Case, Reported, outcome
 from chipwise.types import Calibration, Chip, Model, Workload
-from chipwise.validation.cells import format_of, number, optional
+from chipwise.validation.cells import chip_of, format_of, number, optional
 from chipwise.validation.reports import METRICS, report
 from chipwise.yields import Setting
 
@@ -44,7 +44,7 @@ def _trtllm(row: Row) -> Case:
     """A row of TensorRT-LLM's own performance tables."""
     if "ratio" in row.get("metric", ""):
         raise BadInput("a ratio of two chips, not a run of one")
-    model, chip = catalog.model(row["model"]), catalog.chip(row["gpu"])
+    model, chip = catalog.model(row["model"]), chip_of(row["gpu"])
     weights = format_of(row["precision"], model)
     first = "first_token" in row.get("metric", "")
     load = Workload(number(row["isl"], "isl"), number(row["osl"] or "1", "osl"))
@@ -96,7 +96,7 @@ def _mlperf(row: Row) -> Case:
         raise BadInput("a mix of chips")
     if "Jetson" in accelerator:
         raise BadInput("an edge system")
-    model, chip = catalog.model(row["model"]), catalog.chip(accelerator)
+    model, chip = catalog.model(row["model"]), chip_of(accelerator)
     weights = _mlperf_weights(row["weight_dtype"], model, chip)
     backend = "trtllm" if "TensorRT" in row["framework"] and chip.vendor == "NVIDIA" else "vllm"
     name = row["model"].lower().replace("llama3_1", "llama3.1")

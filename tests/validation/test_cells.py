@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chipwise.errors import BadInput
+from chipwise.errors import BadInput, UnknownName
 from chipwise.types import Model
-from chipwise.validation.cells import format_of, number, optional
+from chipwise.validation.cells import chip_of, format_of, number, optional
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,26 @@ def test_formats_by_their_names_in_the_field(llama2: Model, text: str, format: s
 def test_where_no_format_is_named_the_maker_decides(llama2: Model, gptoss: Model) -> None:
     assert format_of("see recipe", llama2) == llama2.weights
     assert format_of("see recipe", gptoss) == gptoss.weights
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        ("H200-SXM", "nvidia-h200-sxm"),
+        ("NVIDIA A100-SXM-80GB", "nvidia-a100-sxm-80"),
+        ("NVIDIA A100-PCIe-80GB", "nvidia-a100-pcie-80"),
+        ("A100-SXM4-40GB", "nvidia-a100-sxm-40"),
+        ("NVIDIA H20-SXM-96GB", "nvidia-h20-96"),
+        ("MI355X 288GB 1400W", "amd-mi355x"),
+        ("Gaudi 3 (HL-338)", "intel-gaudi3"),
+        ("Habana Gaudi2", "intel-gaudi2"),
+    ],
+)
+def test_what_tables_add_to_a_name_is_no_part_of_it(text: str, id: str) -> None:
+    assert chip_of(text).id == id
+
+
+@pytest.mark.parametrize("text", ["NVIDIA A10", "nothing", "", "MI300X 500GB", "TPU-v6"])
+def test_no_chip_is_guessed(text: str) -> None:
+    with pytest.raises(UnknownName):
+        chip_of(text)

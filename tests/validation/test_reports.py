@@ -52,7 +52,7 @@ def test_drawn_conversations_have_means_that_are_no_whole_numbers(
         ("vLLM; vllm serve m --tensor-parallel-size 4 --enable-expert-parallel", (4, 1, 1, 4)),
         ("SGLang; python3 -m sglang.launch_server --tp-size 8 --enable-dp-attention", (1, 1, 8, 1)),
         (
-            "SGLang; sglang.launch_server --tp-size=8 --dp-size=4 --enable-dp-attention --ep-size 8",
+            "SGLang; launch_server --tp-size=8 --dp-size=4 --enable-dp-attention --ep-size 8",
             (2, 1, 4, 8),
         ),
         ("TensorRT-LLM; trtllm-serve m --tp_size 4 --pp_size 2", (4, 2, 1, 1)),

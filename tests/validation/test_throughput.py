@@ -24,13 +24,14 @@ MEASURED = {
 }
 TRTLLM = {
     "version": "v0.17", "model": "LLaMA v3.1 70B", "precision": "FP8", "gpu": "H100", "n_gpus": "2",
-    "tp": "2", "pp": "1", "isl": "128", "osl": "128", "batch": "max (IFB)", "metric": "out_tok_s_total",
-    "total_out_tok_s": "6000",
+    "tp": "2", "pp": "1", "isl": "128", "osl": "128", "batch": "max (IFB)",
+    "metric": "out_tok_s_total", "total_out_tok_s": "6000",
 }  # fmt: skip
 MLPERF = {
     "round": "v5.1", "accelerator": "NVIDIA H200-SXM-141GB", "accelerators_total": "8",
     "framework": "TensorRT 10.11", "model": "llama2-70b-99", "scenario": "Server",
-    "weight_dtype": "fp8", "latency_constraint_ttft_ms": "2000", "latency_constraint_tpot_ms": "200",
+    "weight_dtype": "fp8", "latency_constraint_ttft_ms": "2000",
+    "latency_constraint_tpot_ms": "200",
     "tokens_per_s": "33000",
 }  # fmt: skip
 
@@ -179,7 +180,8 @@ def test_truths_are_of_the_whole_system() -> None:
 
 def test_a_server_that_sat_idle_is_not_fitted_on() -> None:
     row = {
-        "family": "gpustack performance-lab", "model": "Qwen3-32B", "precision": "FP8", "chip": "H100-SXM",
+        "family": "gpustack performance-lab", "model": "Qwen3-32B", "precision": "FP8",
+        "chip": "H100-SXM",
         "n_chips": "1", "config": "vllm serve Qwen3-32B", "phase": "e2e serving", "isl": "342.1",
         "osl": "281.4", "batch_or_concurrency": "512", "metric": "output tok/s (system)",
     }  # fmt: skip
