@@ -25,7 +25,16 @@ from numba import njit
 
 from chipwise.serving.clock import GAP_BINS, Clock, clipped_pairs, gap_bin, step_seconds
 from chipwise.serving.heap import pop, push
-from chipwise.serving.tree import Tree, advance, hold, look_up, release, take
+from chipwise.serving.tree import (
+    Tree,
+    advance,
+    look_up,
+    look_up_rest,
+    release,
+    settle,
+    take,
+    take_rest,
+)
 from chipwise.types import Array
 
 __all__ = ["LONGEST", "Limits", "open_room", "play"]
@@ -215,7 +224,7 @@ def end_decoding(f: Limits, c: Any, slot: Any, phase: Any, calendar: Any, at: in
     return int(computed)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def give_back(f: Limits, c: Any, tree: Tree | None, i: int, computed: int, t: int) -> None:
     """Free the blocks of a request that has so many tokens computed."""
     if tree is None:
@@ -243,41 +252,6 @@ def leave(
         arrival[c.issued] = finish[i]
         push(coming, finish[i] + host(f, isl[c.issued]), 0.0, c.issued)
         c.issued += 1
-
-
-@njit(cache=True)
-def stretch(
-    f: Limits,
-    clock: Clock,
-    c: Any,
-    per_phase: Any,
-    calendar: Any,
-    tree: Tree | None,
-    gaps: Any,
-    t: int,
-    now: float,
-    until: float,
-) -> tuple[int, float]:
-    """Iterations of decoding alone, up to an end, a lack of blocks, or the time `until`."""
-    days, size = len(calendar) - 1, 1 << f.shift
-    n, context, clipped, below, free = c.decoding, c.context, c.clipped, c.below, c.free
-    phase = (-t) & (size - 1)
-    while now < until and calendar[(t + 1) & days].first < 0 and per_phase[phase] <= free:
-        t += 1
-        free -= per_phase[phase]
-        if tree is not None:
-            take(tree, per_phase[phase])
-        phase = phase - 1 if phase > 0 else size - 1
-        context += n
-        clipped += below
-        if clock.attention_window != 0.0:
-            below -= calendar[t & days].crossing
-            calendar[t & days].crossing = 0
-        end = now + step_seconds(clock, 0, n, context, context, float(clipped), 0.0, 0.0)
-        gaps[gap_bin(end - now)] += n
-        now = end
-    c.context, c.clipped, c.below, c.free = context, clipped, below, free
-    return t, now
 
 
 @njit(cache=True)
@@ -314,6 +288,9 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
     c, cut = room.counts[0], room.cut[0]
     slot, spare, phase, calendar = room.slot, room.spare, room.phase, room.calendar
     days = len(calendar)
+    if tree is not None:
+        unit, store, leaf, piece, kept = tree.unit, tree.store, tree.leaf, tree.piece, tree.kept
+        copies, per = tree.copies, tree.chunk // size
     # Whoever is preempted goes to the front of the queue: a stack before the line.
     stack = np.zeros(f.max_seqs, PREFILL)
     fresh = np.zeros(f.max_seqs, PREFILL)  # prefills that end with this iteration
@@ -351,7 +328,9 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             need -= part
             c.free -= part
             if tree is not None:
-                take(tree, part)
+                left = take(unit, store, copies, part)
+                if left > 0:
+                    take_rest(tree, left)
             at = c.tail
             r = slot[at]
             entry = stack[c.stacked]
@@ -371,7 +350,9 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
         c.free -= need + cut_need
         budget -= chunk
         if tree is not None:
-            take(tree, need + cut_need)
+            left = take(unit, store, copies, need + cut_need)
+            if left > 0:
+                take_rest(tree, left)
             if chunk > 0:
                 advance(tree, cut.id, cut.done, cut.done + chunk, size)
 
@@ -392,7 +373,11 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             total = isl[i] + produced
             hit, unused = 0, 0
             if tree is not None:
-                hit, unused = look_up(tree, i, total, t, size)
+                hit, unused, on = look_up(unit, leaf, piece, kept, copies, per, i)
+                if on >= 0:
+                    rest, free = look_up_rest(tree, i, total, t, size, on, hit)
+                    hit += rest
+                    unused += free
             before = hit * size
             todo = min(total - before, budget)
             need = blocks_of(f, before + todo) - hit
@@ -407,9 +392,7 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             c.free -= need + unused
             budget -= todo
             if tree is not None:
-                hold(tree, i, hit, size)
-                take(tree, need)
-                advance(tree, i, before, before + todo, size)
+                settle(tree, i, hit, need, before + todo, size)
             entry = fresh[begun]
             entry.id, entry.slot = i, enter(c, slot, spare, i)
             entry.before, entry.done, entry.total = before, before + todo, total
@@ -510,13 +493,38 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                     total += isl[i]
                     hit, unused = 0, 0
                     if tree is not None:
-                        hit, unused = look_up(tree, i, total, t, size)
-                        if tree.leaf[i].group >= 0:  # others may write what it begins with
+                        hit, unused, on = look_up(unit, leaf, piece, kept, copies, per, i)
+                        if on >= 0:
+                            rest, free = look_up_rest(tree, i, total, t, size, on, hit)
+                            hit += rest
+                            unused += free
+                        if leaf[i].group >= 0:  # others may write what it begins with
                             until = now
                     todo = (
                         total if f.reserve else min(total, hit * size + f.max_tokens - c.decoding)
                     )
                     if blocks_of(f, todo) - hit + unused + f.watermark <= c.free:
                         until = now
-            t, now = stretch(f, clock, c, phase, calendar, tree, gaps, t, now, until)
+            # Not a function of its own: handing over its arrays would take longer than all it does.
+            decoding, context, clipped_sum, below = c.decoding, c.context, c.clipped, c.below
+            at, free = (-t) & (size - 1), c.free
+            while now < until and calendar[(t + 1) & (days - 1)].first < 0 and phase[at] <= free:
+                t += 1
+                free -= phase[at]
+                if tree is not None:
+                    left = take(unit, store, copies, phase[at])
+                    if left > 0:
+                        take_rest(tree, left)
+                at = at - 1 if at > 0 else size - 1
+                context += decoding
+                clipped_sum += below
+                if clock.attention_window != 0.0:
+                    below -= calendar[t & (days - 1)].crossing
+                    calendar[t & (days - 1)].crossing = 0
+                end = now + step_seconds(
+                    clock, 0, decoding, context, context, float(clipped_sum), 0.0, 0.0
+                )
+                gaps[gap_bin(end - now)] += decoding
+                now = end
+            c.context, c.clipped, c.below, c.free = context, clipped_sum, below, free
     return scheduled, first, finish, preempted, cached, gaps, t

@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 
     from chipwise.serving.case import Case
 
-__all__ = ["Tree", "advance", "grow", "hold", "look_up", "release", "take"]
+__all__ = [
+    "Tree",
+    "advance",
+    "grow",
+    "look_up",
+    "look_up_rest",
+    "release",
+    "settle",
+    "take",
+    "take_rest",
+]
 
 # An entry of the free queue: a piece, a tail, or a block of a shared tail.
 UNIT = np.dtype(
@@ -64,6 +74,7 @@ class Tree(NamedTuple):
     """Arrays of the cache. Units are pieces, then tails, then blocks, then the queue's ends."""
 
     chunk: int
+    copies: int
     unit: Any
     leaf: Any
     piece: Any
@@ -198,6 +209,7 @@ def grow(case: Case) -> Tree | None:
     copies = case.blocks if nodes else 0
     return Tree(
         chunk=chunk,
+        copies=copies,
         unit=_units(pieces + len(isl) + copies),
         leaf=leaf,
         piece=piece,
@@ -290,7 +302,7 @@ def commit_tail(tree: Tree, r: Any, full: int, size: int) -> None:
 @njit(cache=True)
 def commit(tree: Tree, at: int, place: int) -> None:
     """Make a block known by its node, and write it down at its place in the table."""
-    store, blocks = tree.store[0], len(tree.unit) - 1 - len(tree.copy)
+    store, blocks = tree.store[0], len(tree.unit) - 1 - tree.copies
     store.spare -= 1
     k = tree.spare[store.spare]
     x, b = tree.node[at], tree.copy[k]
@@ -324,7 +336,7 @@ def forget(tree: Tree, k: int) -> None:
 @njit(cache=True)
 def look_up_copies(tree: Tree, at: int, most: Any) -> Any:
     """Known blocks from a node on, at most so many, and how many of them nobody uses."""
-    blocks, found, unused = len(tree.unit) - 1 - len(tree.copy), np.int64(0), np.int64(0)
+    blocks, found, unused = len(tree.unit) - 1 - tree.copies, np.int64(0), np.int64(0)
     while found < most and tree.node[at + found].oldest >= 0:
         unused += tree.unit[blocks + tree.node[at + found].oldest].users == 0
         found += 1
@@ -334,7 +346,7 @@ def look_up_copies(tree: Tree, at: int, most: Any) -> Any:
 @njit(cache=True)
 def hold_copies(tree: Tree, at: int, place: int, count: int) -> None:
     """Take hits from a node on, and write them down in the table."""
-    blocks = len(tree.unit) - 1 - len(tree.copy)
+    blocks = len(tree.unit) - 1 - tree.copies
     for j in range(count):
         k = tree.node[at + j].oldest
         if tree.unit[blocks + k].users == 0:
@@ -346,7 +358,7 @@ def hold_copies(tree: Tree, at: int, place: int, count: int) -> None:
 @njit(cache=True)
 def release_copies(tree: Tree, place: int, count: int) -> Any:
     """Give blocks back that stand in the table, the last first; how many are free now."""
-    blocks, free = len(tree.unit) - 1 - len(tree.copy), np.int64(0)
+    blocks, free = len(tree.unit) - 1 - tree.copies, np.int64(0)
     for j in range(count - 1, -1, -1):
         k = blocks + tree.table[place + j]
         tree.unit[k].users -= 1
@@ -356,26 +368,52 @@ def release_copies(tree: Tree, place: int, count: int) -> Any:
     return free
 
 
+@njit(cache=True, inline="always")
+def look_up(unit: Any, leaf: Any, piece: Any, kept: Any, copies: int, per: int, i: Any) -> Any:
+    """Blocks of the longest known prefix of request i, and how many of them nobody uses.
+
+    Third, where that is not all: the piece from which on `look_up_rest` must go on, else -1. The
+    arrays are the tree's, as in `take`; a piece has `per` blocks.
+    """
+    r = leaf[i]
+    found, unused, j, end = np.int64(0), np.int64(0), r.start + 0, r.start + r.pieces
+    while j < end and kept[piece[j]] < 0 and unit[piece[j]].length == per:
+        found += per
+        unused += per if unit[piece[j]].users == 0 else 0
+        j += 1
+    if j < end and kept[piece[j]] < 0:
+        found += unit[piece[j]].length
+        unused += unit[piece[j]].length if unit[piece[j]].users == 0 else 0
+        j = -1
+    elif j == end and r.group < 0:
+        tail = unit[len(unit) - 1 - copies - len(leaf) + i].length
+        found += tail
+        unused += tail
+        j = -1
+    return found, unused, j
+
+
 @njit(cache=True)
-def look_up(tree: Tree, i: int, total: int, t: int, size: int) -> Any:
-    """Blocks of the longest known prefix of request i, and how many of them nobody uses."""
+def look_up_rest(tree: Tree, i: int, total: int, t: int, size: int, begin: int, before: int) -> Any:
+    """As look_up, from the piece at `begin` on, with `before` blocks found before it."""
     unit, r = tree.unit, tree.leaf[i]
-    per, most = tree.chunk // size, (total - 1) // size
+    pieces, kept = tree.piece, tree.kept
+    per, most = tree.chunk // size, (total - 1) // size - before
     found, unused = np.int64(0), np.int64(0)
-    for j in range(r.start, r.start + r.pieces):
-        piece = tree.piece[j]
-        if tree.kept[piece] < 0:
+    for j in range(begin, r.start + r.pieces):
+        piece = pieces[j]
+        if kept[piece] < 0:
             length, free = np.int64(unit[piece].length), np.int64(0)
             if unit[piece].users == 0:
                 free = length
         else:
-            length, free = look_up_copies(tree, tree.kept[piece], min(per, most - found))
+            length, free = look_up_copies(tree, kept[piece], min(per, most - found))
         found += length
         unused += free
         if length < per:
             return found, unused
     if r.group < 0:
-        u = unit[len(unit) - 1 - len(tree.copy) - len(tree.leaf) + i]
+        u = unit[len(unit) - 1 - tree.copies - len(tree.leaf) + i]
         return found + u.length, unused + u.length
     synchronise(tree, r.group, t, size)
     length, free = look_up_copies(tree, tree.group[r.group].node, most - found)
@@ -385,11 +423,11 @@ def look_up(tree: Tree, i: int, total: int, t: int, size: int) -> Any:
 @njit(cache=True)
 def hold(tree: Tree, i: int, hit: int, size: int) -> None:
     """Give request i its `hit` blocks."""
-    unit, r = tree.unit, tree.leaf[i]
+    unit, pieces, kept, r = tree.unit, tree.piece, tree.kept, tree.leaf[i]
     per, left, j, place = tree.chunk // size, hit, r.start, r.table
     while left > 0 and j < r.start + r.pieces:
-        piece = tree.piece[j]
-        if tree.kept[piece] < 0:
+        piece = pieces[j]
+        if kept[piece] < 0:
             u = unit[piece]
             if u.users == 0:
                 unlink(unit, piece)
@@ -397,7 +435,7 @@ def hold(tree: Tree, i: int, hit: int, size: int) -> None:
             left -= u.length
         else:
             part = min(left, per)
-            hold_copies(tree, tree.kept[piece], place, part)
+            hold_copies(tree, kept[piece], place, part)
             place += per
             left -= part
         j += 1
@@ -408,7 +446,7 @@ def hold(tree: Tree, i: int, hit: int, size: int) -> None:
         hold_copies(tree, tree.group[r.group].node, place, left)
         r.known = left
         return
-    k = len(unit) - 1 - len(tree.copy) - len(tree.leaf) + i
+    k = len(unit) - 1 - tree.copies - len(tree.leaf) + i
     if unit[k].length > 0:  # nobody else has it, and it is all of what is left
         unlink(unit, k)
         unit[k].length = 0
@@ -417,49 +455,71 @@ def hold(tree: Tree, i: int, hit: int, size: int) -> None:
 @njit(cache=True)
 def advance(tree: Tree, i: int, before: int, after: int, size: int) -> None:
     """Make known what a prefill from `before` to `after` tokens fills."""
-    r, chunk = tree.leaf[i], tree.chunk
+    unit, pieces, kept, r, chunk = tree.unit, tree.piece, tree.kept, tree.leaf[i], tree.chunk
     per = chunk // size
     j = before // chunk
     if j < r.pieces:
         place = r.table
         if r.slow > 0:
             for k in range(j):
-                if tree.kept[tree.piece[r.start + k]] >= 0:
-                    place += per
+                place += per if kept[pieces[r.start + k]] >= 0 else 0
         while j < r.pieces and j * chunk < after:
-            piece = tree.piece[r.start + j]
+            piece = pieces[r.start + j]
             full = min(chunk, after - j * chunk) // size
-            if tree.kept[piece] < 0:
-                tree.unit[piece].users += before <= j * chunk
-                tree.unit[piece].length = full
+            if kept[piece] < 0:
+                unit[piece].users += before <= j * chunk
+                unit[piece].length = full
             else:
                 for k in range(max(before - j * chunk, 0) // size, full):
-                    commit(tree, tree.kept[piece] + k, place + k)
+                    commit(tree, kept[piece] + k, place + k)
                 place += per
             j += 1
     if r.group >= 0 and after > r.pieces * chunk:
         commit_tail(tree, r, (after - r.pieces * chunk) // size, size)
 
 
-@njit(cache=True)
-def take(tree: Tree, count: int) -> None:
-    """Take free blocks: those that are not known first, then the least recently used."""
-    unit, store = tree.unit, tree.store[0]
-    unknown = min(count, store.unknown)
-    store.unknown -= unknown
+@njit(cache=True, inline="always")
+def take(unit: Any, store: Any, copies: int, count: int) -> int:
+    """Take free blocks: those that are not known first, then the least recently used.
+
+    Stops before a block that is known by its node, for `take_rest`; how many are left to take.
+    The arrays are the tree's: Numba takes longer to hand over a tuple of arrays than all of this.
+    """
+    unknown = min(count, store[0].unknown)
+    store[0].unknown -= unknown
     count -= unknown
     end = len(unit) - 1
-    blocks = end - len(tree.copy)
     while count > 0:
         k = unit[end].after
-        u = unit[k]
-        part = min(count, u.length)
-        u.length -= part
+        if k >= end - copies:
+            break
+        part = min(count, unit[k].length)
+        unit[k].length -= part
         count -= part
-        if u.length == 0:
+        if unit[k].length == 0:
             unlink(unit, k)
-            if k >= blocks:
-                forget(tree, k - blocks)
+    return count
+
+
+@njit(cache=True)
+def take_rest(tree: Tree, count: int) -> None:
+    """Take free blocks, those that are known by their node too."""
+    unit, copies = tree.unit, tree.copies
+    blocks = len(unit) - 1 - copies
+    left = take(unit, tree.store, copies, count)
+    while left > 0:
+        k = unit[len(unit) - 1].after
+        unlink(unit, k)
+        forget(tree, k - blocks)
+        left = take(unit, tree.store, copies, left - 1)
+
+
+@njit(cache=True)
+def settle(tree: Tree, i: int, hit: int, need: int, after: int, size: int) -> None:
+    """Admit request i: its hits, `need` blocks more, and what a prefill up to `after` fills."""
+    hold(tree, i, hit, size)
+    take_rest(tree, need)
+    advance(tree, i, hit * size, after, size)
 
 
 @njit(cache=True)
@@ -478,7 +538,8 @@ def quit_group(tree: Tree, i: int) -> None:
 @njit(cache=True)
 def release(tree: Tree, i: int, computed: int, t: int, size: int) -> int:
     """Take all blocks from request i, which has `computed` tokens; how many are free now."""
-    unit, r, store, per = tree.unit, tree.leaf[i], tree.store[0], tree.chunk // size
+    unit, pieces, kept, r = tree.unit, tree.piece, tree.kept, tree.leaf[i]
+    store, per = tree.store[0], tree.chunk // size
     known = computed // size
     free = -(-computed // size) - known
     store.unknown += free
@@ -491,13 +552,13 @@ def release(tree: Tree, i: int, computed: int, t: int, size: int) -> int:
         quit_group(tree, i)
         free += release_copies(tree, place, r.known)
     elif tail > 0:
-        k = len(unit) - 1 - len(tree.copy) - len(tree.leaf) + i
+        k = len(unit) - 1 - tree.copies - len(tree.leaf) + i
         unit[k].length = tail
         append(unit, k)
         free += tail
     for j in range(r.pieces - 1, -1, -1):
-        piece, begin = tree.piece[r.start + j], j * tree.chunk
-        if tree.kept[piece] >= 0:
+        piece, begin = pieces[r.start + j], j * tree.chunk
+        if kept[piece] >= 0:
             place -= per
             if computed > begin:
                 free += release_copies(tree, place, min(computed - begin, tree.chunk) // size)
