@@ -57,7 +57,8 @@ def case(asked: Mapping[str, Any], longest: NDArray[np.int64] | None = None) -> 
         asynchronous=bool(asked["asynchronous"]),
         long_prefill=int(asked["long_prefill"]),
         reserve=bool(asked["reserve"]),
-        watermark=int(asked["watermark"] * asked["blocks"]),
+        # The engine takes the share of all its blocks; one of them is never used.
+        watermark=int(asked["watermark"] * (asked["blocks"] + 1)),
         rank=_ranks(asked["priority"], len(isl)),
         prompts=_prompts(asked["prompts"], isl) if asked["prefix_caching"] else None,
         sessions=sessions,

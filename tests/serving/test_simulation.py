@@ -177,3 +177,10 @@ def test_every_request_ends_and_every_token_is_counted_once(
     assert (run.steps["prefill_tokens"] + run.steps["decode_tokens"] <= tokens).all()
     assert (run.steps["t_end"] > run.steps["t_start"]).all()
     assert (run.steps["t_start"][1:] >= run.steps["t_end"][:-1]).all()
+
+
+def test_the_watermark_counts_the_block_that_is_never_used():
+    # A tenth of 29 + 1 blocks is 3: beside ten blocks there is room for sixteen, not seventeen.
+    for second, waits in ((256, False), (257, True)):
+        run = play([0.0, 0.0], [160, second], [1, 1], blocks=29, watermark=0.1)
+        assert (run.scheduled[1] > run.scheduled[0]) == waits
