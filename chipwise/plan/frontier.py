@@ -56,9 +56,10 @@ _BATCHES = 2.0 ** -np.arange(0.0, 10.0)
 # Under a limit of the time for a token, the largest batch that keeps it is wanted.
 _FINER = 2.0 ** -np.arange(0.0, 10.0, 0.25)
 # Points between the thresholds, for the curve.
-_BETWEEN = 24
+_BETWEEN = 16
 # Thresholds below this share of what a process gives are no chip's limit: densities, years.
 _LEAST = 0.02
+_LAST_BIT = 1e-9
 _NUMBERS = ("tpp", "density", "memory_bandwidth", "io_bandwidth", "link_bandwidth")
 
 
@@ -325,7 +326,7 @@ def _at_degree(
     )
     if most < 1:
         return None
-    steps = _BATCHES if load.tpot is None else _FINER
+    steps = _BATCHES if prefill or load.tpot is None else _FINER
     batch = np.unique(np.maximum(np.floor(most * steps), 1.0))
     batch = batch.reshape(-1, *(1,) * len(shape))
     made = replace(made, decode=replace(made.decode, batch=batch))
@@ -447,7 +448,8 @@ def _axes(process: Process, rules: Sequence[Rule], most: float) -> tuple[Array, 
         below = {c + shift - 1 for c in constants if c >= _LEAST * whole}
         io = sorted({*(v for v in below if host <= v <= whole), host, whole})
     tpp = _axis((v for c in constants for v in (c, c * square)), most)
-    memory = _axis((v for c in constants for v in (c, *(c - i for i in io))), widest)
+    read = constants if "memory_bandwidth" in names else []
+    memory = _axis((v for c in read for v in (c, *(c - i for i in io))), widest)
     return tpp, memory, np.array(io)
 
 
@@ -477,18 +479,21 @@ def _insides(
 ) -> Array:
     plain, square = _plain(process), from_base(process.die_area, "mm2")
     host = from_base(_host(process.like), "GB/s")
-    rows = [
-        {
+
+    def inside(t: float, m: float, i: float) -> bool:
+        row = {
             **plain,
             "tpp": t,
-            "density": t / square,
             "memory_bandwidth": m,
             "io_bandwidth": i,
             "link_bandwidth": max(i - host, 0.0),
         }
-        for t, m, i in zip(tpp, memory, io, strict=True)
-    ]
-    return np.array([all(_better(rule, row) for rule in rules) for row in rows])
+        # Just at a threshold the last bit of the area must not decide.
+        density, near = t / square, round(t / square, 6)
+        ways = {density, near} if abs(near - density) < _LAST_BIT else {density}
+        return all(_better(rule, {**row, "density": way}) for rule in rules for way in ways)
+
+    return np.array([inside(*row) for row in zip(tpp, memory, io, strict=True)])
 
 
 def _grid(
