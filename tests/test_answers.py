@@ -20,6 +20,12 @@ SIMULATE = ["simulate", "--step-time", "0.01,5e-5,5e-5,2e-8", "--kv-blocks", "30
 TRAIN = ["train", "llama-2-70b", "--chips", "128", "--seq", "4096", "--global-batch", "256"]
 FRONTIER = ["--model", "llama-2-70b", *LOAD, "--chips", "h20,mi308x,mi300x,rtx5090d"]
 
+FLEET = [
+    "fleet",
+    str(Path(__file__).parent / "fleet" / "small.toml"),
+    *("--gap", "0.01", "--cut-off", "vendor=NVIDIA,from=2026-Q3"),
+]
+
 CASES = [
     ("estimate", [*ESTIMATE, "--batch", "8"]),
     ("estimate", [*ESTIMATE, "--concurrency", "8", "--cost", "rent", "--tp", "2"]),
@@ -41,6 +47,8 @@ CASES = [
     ("policy_all", ["policy", "--all", "--route", "rent-abroad"]),
     ("policy_timeline", ["policy", "h20", "--timeline", "--include", "reported"]),
     ("claims", ["claims"]),
+    ("fleet", [*FLEET, "--spares", "h200=16"]),
+    ("fleet", [*FLEET[:2], "--rolling", "4,2"]),
     ("frontier", ["frontier", "--rule", "us-2023-10-3A090a-dc", *FRONTIER]),
     *((name, [name]) for name in ("chips", "models", "prices", "sources", "rules")),
     ("chips_id", ["chips", "h200"]),
