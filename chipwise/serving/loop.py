@@ -84,6 +84,7 @@ COUNTS = np.dtype(
         ("issued", np.int64),
         ("stacked", np.int64),  # preempted, waiting
         ("begun", np.int64),  # decodes, ever
+        ("owed", np.int64),  # blocks that are reserved and not yet taken
     ]
 )
 
@@ -101,6 +102,8 @@ class Limits(NamedTuple):
     half: float
     half_token: float
     window: int
+    whole: bool
+    guarantee: bool
 
 
 class Room(NamedTuple):
@@ -348,6 +351,8 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
             quit_running(c, slot, spare, at)
             preempted[r.id] += 1
         c.free -= need + cut_need
+        if f.guarantee:
+            c.owed -= need + cut_need
         budget -= chunk
         if tree is not None:
             left = take(unit, store, copies, need + cut_need)
@@ -379,11 +384,19 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                     hit += rest
                     unused += free
             before = hit * size
+            if f.whole and total - before > budget:
+                break
             todo = min(total - before, budget)
             need = blocks_of(f, before + todo) - hit
             whole = blocks_of(f, total) - hit if f.reserve else need
-            if whole + unused + (f.watermark if c.running > 0 else 0) > c.free:
+            free = c.free
+            if f.guarantee:
+                whole = blocks_of(f, isl[i] + osl[i]) - hit
+                free -= c.owed
+            if whole + unused + (f.watermark if c.running > 0 else 0) > free:
                 break
+            if f.guarantee:
+                c.owed += whole - need
             if c.stacked > 0:
                 c.stacked -= 1
             else:
@@ -446,7 +459,10 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
         while at >= 0:
             following = slot[at].later
             i = slot[at].id
-            give_back(f, c, tree, i, end_decoding(f, c, slot, phase, calendar, at, t), t)
+            computed = end_decoding(f, c, slot, phase, calendar, at, t)
+            give_back(f, c, tree, i, computed, t)
+            if f.guarantee:
+                c.owed -= blocks_of(f, isl[i] + osl[i]) - blocks_of(f, computed)
             quit_running(c, slot, spare, at)
             leave(f, c, i, end, arrival, isl, finish, coming)
             at = following
@@ -462,6 +478,8 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                 gaps[gap_bin(end - e.last)] += 1
             if e.produced + 1 == osl[i]:
                 give_back(f, c, tree, i, e.total, t)
+                if f.guarantee:
+                    c.owed -= blocks_of(f, isl[i] + osl[i]) - blocks_of(f, e.total)
                 quit_running(c, slot, spare, e.slot)
                 leave(f, c, i, end, arrival, isl, finish, coming)
             else:
@@ -503,7 +521,11 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                     todo = (
                         total if f.reserve else min(total, hit * size + f.max_tokens - c.decoding)
                     )
-                    if blocks_of(f, todo) - hit + unused + f.watermark <= c.free:
+                    free = c.free
+                    if f.guarantee:
+                        todo, free = isl[i] + osl[i], free - c.owed
+                    fits = blocks_of(f, todo) - hit + unused + f.watermark <= free
+                    if fits and not (f.whole and total - hit * size > f.max_tokens - c.decoding):
                         until = now
             # Not a function of its own: handing over its arrays would take longer than all it does.
             decoding, context, clipped_sum, below = c.decoding, c.context, c.clipped, c.below
@@ -526,5 +548,6 @@ def play(  # noqa: C901, PLR0912, PLR0915 -- one iteration, read top to bottom
                 )
                 gaps[gap_bin(end - now)] += decoding
                 now = end
+            c.owed -= c.free - free if f.guarantee else 0
             c.context, c.clipped, c.below, c.free = context, clipped_sum, below, free
     return scheduled, first, finish, preempted, cached, gaps, t

@@ -6,6 +6,7 @@ Numba takes half a second to import, so that the compiled loops are imported whe
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,15 +44,13 @@ _RATIO_LONGEST = 4096
 @scheduler("vllm")
 def vllm(case: Case) -> Simulation:
     """V1 of vLLM: decodes first, then prompts cut to what the budget leaves."""
-    if not case.plain and _aggregates(case):
-        return _aggregate(case) if case.cluster is None else _dealt(case, _aggregate)
-    return _played(case, guarantee=False, wait=0)
+    return _any(case, guarantee=False, wait=0)
 
 
 @scheduler("trtllm")
 def trtllm(case: Case) -> Simulation:
     """TensorRT-LLM: as vLLM, with whole prompts and room for the whole output."""
-    return _played(case, guarantee=case.policy == "no_evict", wait=case.wait)
+    return _any(case, guarantee=case.policy == "no_evict", wait=case.wait)
 
 
 @scheduler("sglang")
@@ -87,6 +86,14 @@ def _sglang(case: Case) -> Simulation:
     return _told(case, who, room, log, (*COLUMNS, "ratio"))
 
 
+def _any(case: Case, *, guarantee: bool, wait: int) -> Simulation:
+    """The case through the aggregate loop where it gives the plain loop's answer, else that."""
+    if case.plain or wait or not _aggregates(case):
+        return _played(case, guarantee=guarantee, wait=wait)
+    play = partial(_aggregate, guarantee=guarantee)
+    return play(case) if case.cluster is None else _dealt(case, play)
+
+
 def _aggregates(case: Case) -> bool:
     """Whether the aggregate loop gives the plain loop's answer; see loop.py for why."""
     return (
@@ -94,7 +101,6 @@ def _aggregates(case: Case) -> bool:
         and case.rank is None
         and (case.prompts is None or case.reuse_last)
         and case.sessions is None
-        and case.chunked
         and (case.cluster is None or (_is_dealt(case.cluster) and not case.clients))
         and case.max_seqs <= case.max_tokens
         and case.block_size & (case.block_size - 1) == 0
@@ -174,7 +180,7 @@ def _merged(
     return rows | {"step": np.arange(1, len(order) + 1)}
 
 
-def _aggregate(case: Case) -> Simulation:
+def _aggregate(case: Case, *, guarantee: bool) -> Simulation:
     """The case through the aggregate loop."""
     from chipwise.serving import clock, loop  # noqa: PLC0415
     from chipwise.serving.heap import heap, heap_of  # noqa: PLC0415
@@ -182,7 +188,7 @@ def _aggregate(case: Case) -> Simulation:
 
     tree = None if case.prompts is None else grow(case)
     if tree is None and case.prompts is not None:
-        return _played(case, guarantee=False, wait=0)
+        return _played(case, guarantee=guarantee, wait=0)
     table, n = case.table, len(case.isl)
     limits = loop.Limits(
         blocks=case.blocks,
@@ -195,6 +201,8 @@ def _aggregate(case: Case) -> Simulation:
         half=float(table.request),
         half_token=float(table.request_token),
         window=int(table.window) if table.attention_window else 0,
+        whole=not case.chunked,
+        guarantee=guarantee,
     )
     line, coming = np.zeros(0, np.int64), heap(0)
     if case.clients:

@@ -49,7 +49,7 @@ requests = st.lists(
 )
 @given(
     requests,
-    st.integers(25, 120),
+    st.integers(27, 120),
     st.sampled_from([16, 8, 32, 1]),
     st.integers(1, 12),
     st.sampled_from([12, 40, 200, 4000]),
@@ -57,9 +57,17 @@ requests = st.lists(
     st.sampled_from([0.0, 0.1]),
     st.sampled_from([TABLE, RICH]),
     st.sampled_from([0, 1, 3, 50]),
+    st.sampled_from(["cut", "whole", "no_evict", "max_utilisation"]),
 )
-def test_equals_the_plain_loop(load, blocks, size, seqs, tokens, reserve, mark, table, clients):
+def test_equals_the_plain_loop(
+    load, blocks, size, seqs, tokens, reserve, mark, table, clients, engine
+):
     load = sorted(load)
+    flags = {"scheduler": "vllm", "chunked": engine == "cut"}
+    if engine in ("no_evict", "max_utilisation"):
+        flags = {"scheduler": "trtllm", "policy": engine}
+    if engine != "cut":
+        tokens = max(tokens, 400)
     same(
         table,
         None if clients else [gap * 0.05 for gap, _, _ in load],
@@ -72,6 +80,7 @@ def test_equals_the_plain_loop(load, blocks, size, seqs, tokens, reserve, mark, 
         max_tokens=tokens,
         reserve=reserve,
         watermark=mark,
+        **flags,
     )
 
 
@@ -116,7 +125,7 @@ def test_equals_the_plain_loop_where_requests_are_preempted():
     ],
 )
 def test_what_the_aggregate_cannot_tell_goes_to_the_plain_loop(other, monkeypatch):
-    monkeypatch.setattr(schedulers, "_aggregate", lambda case: 1 / 0)
+    monkeypatch.setattr(schedulers, "_aggregate", lambda case, **_: 1 / 0)
     run = serving.simulate(TABLE, [0.0], [10], [5], blocks=100, **other)
     assert run.finish[0] > 0
     with pytest.raises(ZeroDivisionError):

@@ -75,14 +75,15 @@ def length(whole, rest, names):
 )
 @given(
     requests,
-    st.integers(15, 70),
+    st.integers(16, 70),
     st.sampled_from([8, 16]),
     st.integers(1, 8),
     st.sampled_from([10, 50, 300]),
     st.booleans(),
     st.sampled_from([0, 3]),
+    st.sampled_from(["cut", "no_evict", "max_utilisation"]),
 )
-def test_equals_the_cache_by_blocks(load, blocks, size, seqs, tokens, reserve, clients):
+def test_equals_the_cache_by_blocks(load, blocks, size, seqs, tokens, reserve, clients, engine):
     load = sorted(load)
     # A tail has a name of its own, so that it never begins as another prompt's chunk does.
     isl = np.array([length(whole, rest, names) for _, names, whole, rest, _ in load])
@@ -99,8 +100,10 @@ def test_equals_the_cache_by_blocks(load, blocks, size, seqs, tokens, reserve, c
         blocks=blocks * 16 // size,
         block_size=size,
         max_seqs=seqs,
-        max_tokens=max(tokens, seqs),
+        max_tokens=max(tokens if engine == "cut" else 300, seqs),
         reserve=reserve,
+        scheduler="vllm" if engine == "cut" else "trtllm",
+        policy="no_evict" if engine == "cut" else engine,
     )
 
 
