@@ -23,6 +23,7 @@ _PARTS = {
     "upkeep": "part_upkeep",
     "switching": "part_switching",
     "unserved": "part_unserved",
+    "spares": "part_spares",
     "resale": "part_resale",
 }
 _LIMITS = {
@@ -300,8 +301,11 @@ def _regret(word: Any, found: Answer) -> list[Sheet | str]:
 
 
 def _spares(word: Any, found: Answer) -> list[Sheet | str]:
-    cells = [(Cell(number(e["count"])), _span(e["cut_off_usd"])) for e in found["spares"]]
-    headings = [word("fleet.spare_count"), word("fleet.cut_cost")]
+    cells = [
+        (Cell(number(e["count"])), _span(e["cut_off_usd"]), _money(e["keeping_usd"]))
+        for e in found["spares"]
+    ]
+    headings = [word(f"fleet.{n}") for n in ("spare_count", "cut_cost", "keeping")]
     return [_sheet(word, word("fleet.spares"), headings, cells)] if cells else []
 
 

@@ -20,7 +20,7 @@ from chipwise.fleet.scenarios import State, first_state, instance, main
 from chipwise.fleet.solver import Solution, solve
 from chipwise.fleet.states import state_at, transit
 
-__all__ = ["CutCost", "Premium", "cut_cost", "diversification", "regret", "spare_values"]
+__all__ = ["CutCost", "Premium", "cut_cost", "diversification", "keeping", "regret", "spare_values"]
 
 # A cut-off is told to this gap, and demand counts as served again within this of the base.
 _FINE = 1e-3
@@ -106,11 +106,13 @@ def cut_cost(
     low = hit.bound - refund - base.objective
     high = hit.objective - refund - base.bound
     recovers = _recovery(of, cut, base, hit)
+    # What can be done without the vendor could also be done with it: never below nothing, unless
+    # there is a store of chips that could not have been bought.
+    least = 0.0 if not hit.released else -np.inf
     return CutCost(
         cut,
-        # What can be done without the vendor could also be done with it: never below nothing.
-        max(low, 0.0),
-        max(high, 0.0),
+        max(low, least),
+        max(high, least),
         shortfall(hit),
         shortfall(base),
         None if recovers is None else of.periods[recovers],
@@ -150,7 +152,8 @@ def spare_values(
 ) -> list[tuple[float, CutCost]]:
     """The cost of a cut-off with so many spare chips in store; it falls as they rise.
 
-    Spares are kept for the cut-off, so that the plan without it does not change.
+    Spares are kept for the cut-off, so that the plan without it does not change. One that is put
+    in service counts as if bought that day; what keeping them costs is `keeping`.
     """
     of = main(of)
     plan = _planned(of, first_state(of), within)[2]
@@ -161,6 +164,19 @@ def spare_values(
         )
         for count in counts
     ]
+
+
+def keeping(of: Problem, cut: CutOff, chip: str, count: float) -> float | None:
+    """What a store costs from the first day to the cut-off: what the chips lose in worth. [USD]
+
+    Money's cost, and the fall of their price; None where the price is unknown.
+    """
+    choice = next(c for c in of.choices if c.id == chip)
+    if choice.price is None:
+        return None
+    at = min(cut.first, len(of.periods) - 1)
+    worth = choice.price * (1.0 + choice.fee)
+    return count * float(worth[0] - _discount(of, at) * worth[at])
 
 
 def diversification(

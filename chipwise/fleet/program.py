@@ -191,8 +191,8 @@ def _acquisitions(of: Instance, *, wide: bool) -> _Acquired:
         np.concatenate([site, place, lots.site]),
         np.concatenate([of.period[node] + of.lead[chip], of.period[out], lots.arrival]),
         np.concatenate([of.unit[chip], np.ones(len(out)), np.ones(len(none))]).astype(float),
-        # What comes out of the store is not sold again: it was paid for in every plan alike.
-        np.concatenate([of.price[node, chip], zero, lots.price]),
+        # What leaves the store is worth what it would be bought for that day.
+        np.concatenate([of.price[node, chip], of.price[out, kept], lots.price]),
         np.concatenate([np.zeros(len(node)), zero, lots.count]),
         np.concatenate([most, of.spares[kept], lots.count]),
     )
@@ -623,9 +623,12 @@ def _parts(frame: _Frame, *, end: bool = True) -> dict[str, Array]:
         made[_span(frame, family)] += value / MILLION
 
     got = frame.acquired
-    paid = np.where(got.kind == BOUGHT, got.unit * got.price * weight[got.node], 0.0)
-    put("purchase", "acquire", paid)
-    put("fees", "acquire", paid * of.fee[got.node, got.chip])
+    paid = got.unit * got.price * weight[got.node]
+    fees = paid * of.fee[got.node, got.chip]
+    bought, stored = got.kind == BOUGHT, got.kind == SPARE
+    put("purchase", "acquire", np.where(bought, paid, 0.0))
+    put("fees", "acquire", np.where(bought, fees, 0.0))
+    put("spares", "acquire", np.where(stored, paid + fees, 0.0))
     parts["resale"] = _resale(frame, end=end)
     stock = frame.columns["stock"].index
     node, chip, site = stock["node"], stock["chip"], stock["site"]

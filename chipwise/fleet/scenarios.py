@@ -269,6 +269,7 @@ def instance(
     priced = np.stack(
         [np.zeros(len(when)) if c.price is None else c.price[when] for c in choices], axis=1
     )
+    priced_at_all = np.array([c.price is not None for c in choices])
     gone = cut(of, at, begin, extra)
     failing = np.array([c.failure for c in choices])
     # What fails in a period is replaced at its end, unless it was cut off in that period.
@@ -327,7 +328,7 @@ def instance(
         ramp=np.repeat([[s.ramp] for s in of.software], kinds, axis=1),
         served=state.served,
         spares=state.spares,
-        released=gone & (state.spares > 0)[None, :],
+        released=gone & priced_at_all & (state.spares > 0),
         carbon=np.stack(
             [np.full(len(when), np.nan) if s.carbon is None else s.carbon[when] for s in sites],
             axis=1,

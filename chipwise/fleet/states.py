@@ -55,7 +55,7 @@ def state_at(of: Problem, program: Program, found: Solution, before: State, at: 
     count = np.maximum(count - gone, 0.0) * left
     some = here & (count > _NOTHING)
     price = np.where(
-        index["kind"] == BOUGHT, made.price[node, index["chip"]], _given_price(program, before)
+        index["kind"] != GIVEN, made.price[node, index["chip"]], _given_price(program, before)
     )
     lots = Lots(
         index["chip"][some], index["site"][some], arrival[some] - step, count[some], price[some]

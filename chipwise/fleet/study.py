@@ -12,12 +12,13 @@ from chipwise.fleet.cutoff import (
     Premium,
     cut_cost,
     diversification,
+    keeping,
     regret,
     spare_values,
 )
 from chipwise.fleet.dependence import Dependence, shares
 from chipwise.fleet.outcome import Fleet, fleet, shortfall
-from chipwise.fleet.problem import ATTRIBUTES, Problem
+from chipwise.fleet.problem import ATTRIBUTES, CutOff, Problem
 from chipwise.fleet.program import compose
 from chipwise.fleet.reading import cut_off
 from chipwise.fleet.rolling import Rolling, roll
@@ -57,7 +58,7 @@ class Study:
     cut_offs: tuple[CutCost, ...] = ()
     curve: tuple[Premium, ...] = ()
     regret: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
-    spares: tuple[tuple[float, CutCost], ...] = ()
+    spares: tuple[tuple[float, CutCost, float | None], ...] = ()
     rolling: Rolling | None = None
 
 
@@ -95,8 +96,21 @@ def answer(of: Problem, asked: Asked | None = None) -> Study:
         tuple(cut_cost(of, cut, plan=certain) for cut in cuts),
         tuple(diversification(of, *asked.curve, asked.shares)) if asked.curve else (),
         regret(of) if asked.regret else {},
-        tuple(spare_values(of, cuts[0], *asked.spares)) if asked.spares else (),
+        _stored(of, cuts, asked),
         _rolled(of, asked),
+    )
+
+
+def _stored(
+    of: Problem, cuts: Sequence[CutOff], asked: Asked
+) -> tuple[tuple[float, CutCost, float | None], ...]:
+    """The first cut-off with each count of spares, and what keeping them costs."""
+    if asked.spares is None:
+        return ()
+    chip, counts = asked.spares
+    return tuple(
+        (count, cost, keeping(of, cuts[0], chip, count))
+        for count, cost in spare_values(of, cuts[0], chip, counts)
     )
 
 

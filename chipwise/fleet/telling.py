@@ -53,8 +53,12 @@ def told(of: Study) -> dict[str, Any]:
             for plan, row in of.regret.items()
         },
         "spares": [
-            {"count": count, "cut_off_usd": {"low": cost.low, "high": cost.high}}
-            for count, cost in of.spares
+            {
+                "count": count,
+                "cut_off_usd": {"low": cost.low, "high": cost.high},
+                "keeping_usd": kept,
+            }
+            for count, cost, kept in of.spares
         ],
         "rolling": None
         if of.rolling is None
