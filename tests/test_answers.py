@@ -85,7 +85,8 @@ def test_a_simulated_plan_is_as_the_schema_says(capsys):
 def test_the_schema_is_one_and_of_this_version():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["version"] == answers.SCHEMA_VERSION
-    assert set(app.commands) <= set(SCHEMA["$defs"])
+    # A fit writes a calibration file, and a validation's report is told in its own tests.
+    assert set(app.commands) - {"calibrate", "validate"} <= set(SCHEMA["$defs"])
 
 
 def test_every_definition_is_used():

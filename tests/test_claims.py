@@ -278,7 +278,8 @@ def test_a_run_is_made_once_for_all_claims():
 # -- the command ---------------------------------------------------------------------------------
 
 
-def test_the_command_in_both_languages(capsys):
+def test_the_command_in_both_languages(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["claims"]) == 0
     english = capsys.readouterr().out
     assert main(["claims", "--lang", "zh"]) == 0
