@@ -6,7 +6,6 @@ be given as counts (``{sliding_attention = 18, full_attention = 18}``): order do
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -23,6 +22,8 @@ FAMILIES: dict[str, Family] = {}
 
 # Where a multimodal config keeps its language model.
 _NESTS = ("text_config", "language_config", "llm_config", "thinker_config")
+# No figure of a network is larger; beyond it the counts made of them leave a float.
+_MOST = 10**9
 _PATTERN = {"M": "mamba", "-": "mlp", "*": "attention", "E": "moe"}
 
 
@@ -76,8 +77,10 @@ def _int(config: Config, *names: str, default: int | None = None) -> int:
         raise BadFact("", name, f"is missing: {' or '.join(names)} is needed")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadFact("", name, f"a whole number was expected, not {value!r}")
-    if not math.isfinite(value) or value != int(value) or value < (1 if default is None else 0):
-        raise BadFact("", name, f"a whole number above zero was expected, not {value!r}")
+    least = 1 if default is None else 0
+    if not least <= value <= _MOST or value != int(value):
+        span = f"from {least} to {_MOST:,}"
+        raise BadFact("", name, f"a whole number {span} was expected, not {str(value)[:40]}")
     return int(value)
 
 
@@ -109,8 +112,10 @@ def _attention(config: Config, count: int, window: int = 0, **over: int) -> Bloc
     dim = over.get("head_dim") or _int(
         config, "head_dim", "attention_head_dim", default=hidden // heads
     )
-    if heads % kv:
+    if not kv or heads % kv:
         raise BadFact("", "num_key_value_heads", f"{kv} does not divide {heads} attention heads")
+    if not dim:
+        raise BadFact("", "head_dim", f"is 0 with {heads} heads over a width of {hidden}")
     dims = {
         "heads": heads,
         "kv_heads": kv,

@@ -96,6 +96,6 @@ def legal(model: Model, chip: Chip) -> tuple[str, ...]:
     # int8 is what chips without fp8 quantise to; with fp8 no engine prefers it.
     if "fp8" in native and "int8" in native:
         native.remove("int8")
-    if own in chip.flops or own in ("mxfp4", "int4"):
+    if own is not None and (own in chip.flops or own in ("mxfp4", "int4")):
         native = [f for f in native if int(8 * WEIGHT_WIDTH[f]) <= int(8 * WEIGHT_WIDTH[own])]
     return tuple(dict.fromkeys(([own] if own else []) + native))

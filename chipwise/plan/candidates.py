@@ -151,7 +151,8 @@ def shortage(
     over = float(np.max(sum(np.asarray(x) for x in used) - np.asarray(small.capacity)))
     text = (
         f"{model.id} with {weights} weights does not fit: {from_base(over, 'GB'):.1f} GB missing "
-        f"on one {chip.name} for a request of {int(np.max(workload.isl))} + {int(np.max(workload.osl))}"
+        f"on one {chip.name} for a request of "
+        f"{int(np.max(workload.isl))} + {int(np.max(workload.osl))}"
     )
     if found is None:
         return f"{text}; no legal division of its layers and heads over this chip"

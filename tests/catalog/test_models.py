@@ -118,7 +118,7 @@ def test_model_file_is_read(tmp_path: Path) -> None:
         (TEXT.replace('id = "me/mine"\n', ""), "id: text in quotes was expected"),
         (TEXT.replace('source = "s"\n', ""), "source: text in quotes was expected"),
         (TEXT.replace("2026-01-01", '"2026"'), "line 5: on: a date without quotes"),
-        (TEXT.replace("= 16", "= -16"), "line 9: hidden_size: a whole number above zero"),
+        (TEXT.replace("= 16", "= -16"), "line 9: hidden_size: a whole number from 1 to"),
         (TEXT.replace("on =", 'weights = "fp3"\non ='), "line 5: weights: must be one of"),
         (TEXT.partition("[config]")[0], "config: a table with the keys"),
         (TEXT.replace("on =", "published = 3\non ="), "line 5: published: a table with value"),
