@@ -68,7 +68,7 @@ class TestTheArticlesClaim:
 def test_recipes_step(h200: Chip, general: Calibration) -> None:
     """A decode step of Llama-3.1-70B fp8 on two H200 at 32 × (1024 + 512) was found 16.4 ms.
 
-    That was another fit of the same form; with the prompts of others between, 20.35 ms are measured.
+    That was another fit of the same form; with others' prompts between, 20.35 ms are measured.
     """
     model = catalog.model("meta-llama/Meta-Llama-3.1-70B")
     side = Side(h200, tp=2, batch=32)
