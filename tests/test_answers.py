@@ -9,7 +9,9 @@ import jsonschema
 import pytest
 
 from chipwise import answers
+from chipwise.catalog.files import DATA
 from chipwise.cli import app, main
+from chipwise.validation import fitting
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "schema.json").read_text("utf-8"))
 LOAD = ["--isl", "2048", "--osl", "128"]
@@ -26,7 +28,10 @@ FLEET = [
     *("--gap", "0.01", "--cut-off", "vendor=NVIDIA,from=2026-Q3"),
 ]
 
+VALIDATE = ["validate", str(Path(__file__).parent / "validation" / "runs.csv")]
+
 CASES = [
+    ("validate", VALIDATE),
     ("estimate", [*ESTIMATE, "--batch", "8"]),
     ("estimate", [*ESTIMATE, "--concurrency", "8", "--cost", "rent", "--tp", "2"]),
     ("estimate", [*ESTIMATE, "--batch", "max", "--region", "CN", "--route", "rent-abroad"]),
@@ -85,13 +90,24 @@ def test_a_simulated_plan_is_as_the_schema_says(capsys):
 def test_the_schema_is_one_and_of_this_version():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["version"] == answers.SCHEMA_VERSION
-    # A fit writes a calibration file, and a validation's report is told in its own tests.
-    assert set(app.commands) - {"calibrate", "validate"} <= set(SCHEMA["$defs"])
+    assert set(app.commands) <= set(SCHEMA["$defs"])
+
+
+def test_what_calibrate_answers_is_as_the_schema_says(capsys, monkeypatch, tmp_path):
+    """The fit itself takes minutes; its file is what is told of."""
+    shipped = (DATA / "calibration.json").read_text("utf-8")
+    monkeypatch.setattr(fitting, "written", lambda _runs: shipped)
+    out = tmp_path / "mine.json"
+    found = answer(capsys, ["calibrate", "--out", str(out)])
+    check("calibrate", found)
+    assert out.read_text("utf-8") == shipped
+    assert found["stacks"] == len(json.loads(shipped)["stacks"])
+    assert found["out"] == str(out)
 
 
 def test_every_definition_is_used():
     text = json.dumps(SCHEMA)
-    tried = {name for name, _ in CASES}
+    tried = {name for name, _ in CASES} | {"calibrate"}
     for name in SCHEMA["$defs"]:
         assert name in tried or f'"#/$defs/{name}"' in text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,19 +135,35 @@ def _worst(word: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
     type=_OUT,
     help="Fit classes of operators on the installed op timings too, and write them to this JSON.",
 )
-def calibrate(*, out: Path, runs: Path | None, op_timings: Path | None) -> None:
+@output_options
+def calibrate(
+    *, out: Path, runs: Path | None, op_timings: Path | None, form: str, lang: str
+) -> None:
     """Fit engines' habits on serving runs, stacks' residuals, and intervals on left-out groups.
 
     Takes some minutes.
     """
+    from chipwise import answers
     from chipwise.validation import fitting
+    from chipwise.words import say
 
     for path in (out, op_timings):
         check_path(path)
     with progress("calibrate"):
         if op_timings:
             write(op_timings, fitting.operators())
-        write(out, fitting.written(runs))
+        text = fitting.written(runs)
+        write(out, text)
+    made = json.loads(text)
+    found = {
+        **answers.envelope(made["id"]),
+        "out": str(out),
+        "stacks": len(made["stacks"]),
+        "widths": made["widths"],
+    }
+    rows = [{"basis": basis, **widths} for basis, widths in made["widths"].items()]
+    lines = [say(lang, "line.written", path=out)]
+    reply(form, lang, found, lambda _found, _lang: lines, lambda _: rows)
 
 
 COMMANDS = (validate, calibrate)
