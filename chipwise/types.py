@@ -16,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "END_USERS",
+    "INCLUDE",
+    "ROUTES",
+    "STATUSES",
     "Array",
     "Block",
     "Calibration",
@@ -56,6 +60,21 @@ __all__ = [
 
 Array = NDArray[np.float64]
 Numeric = float | Array
+
+# The statuses that a rule can give, from mild to strict.
+STATUSES = (
+    "free",
+    "notify",
+    "licence_approval",
+    "discouraged",
+    "licence_case_by_case",
+    "licence_denial",
+    "prohibited",
+)
+ROUTES = ("sale", "reexport", "subsidiary-abroad", "rent-abroad", "rent-in-country")
+END_USERS = ("private", "state", "military")
+# Confidences of rules that are left out of verdicts unless they are asked for.
+INCLUDE = ("reported", "proposed", "unverified", "unknown")
 
 
 @dataclass(frozen=True, slots=True)

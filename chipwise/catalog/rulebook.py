@@ -16,7 +16,7 @@ from typing import Any
 
 from chipwise.catalog.files import DATA, read_toml, where
 from chipwise.errors import BadFact, BadInput, UnitError
-from chipwise.types import Doubt, Reading, Rule, RuleCase
+from chipwise.types import END_USERS, INCLUDE, ROUTES, STATUSES, Doubt, Reading, Rule, RuleCase
 from chipwise.units import to_base
 
 __all__ = ["CONFIDENCES", "KINDS", "read_rule", "rule_terms", "rules"]
@@ -34,20 +34,7 @@ KINDS = (
     "draft",
 )
 CONFIDENCES = ("source", "reported", "proposed", "unverified", "unknown")
-# What is left out of verdicts unless it is asked for.
-_LEFT_OUT = ("reported", "proposed", "unverified", "unknown")
 _EFFECTS = ("control", "relax", "note")
-_STATUSES = (
-    "free",
-    "notify",
-    "licence_approval",
-    "discouraged",
-    "licence_case_by_case",
-    "licence_denial",
-    "prohibited",
-)
-_ROUTES = ("sale", "reexport", "subsidiary-abroad", "rent-abroad", "rent-in-country")
-_END_USERS = ("private", "state", "military")
 _ITEMS = ("us", "any")
 _KEYS = {
     "id": str,
@@ -220,8 +207,8 @@ def _scope(path: Path, content: Mapping[str, Any]) -> None:
                 raise _bad(path, key, "a note has no outcome; effect control or relax has")
         return
     if "outcome" not in content:
-        raise _bad(path, "outcome", f"is missing; one of {', '.join(_STATUSES)} was expected")
-    _one_of(path, "outcome", content["outcome"], _STATUSES)
+        raise _bad(path, "outcome", f"is missing; one of {', '.join(STATUSES)} was expected")
+    _one_of(path, "outcome", content["outcome"], STATUSES)
     if (effect == "relax") != bool(content.get("relaxes")):
         raise _bad(path, "relaxes", "a relaxation names the rules that it relaxes; others do not")
 
@@ -232,14 +219,14 @@ def _cases(path: Path, content: Mapping[str, Any]) -> tuple[RuleCase, ...]:
         strange = set(raw) - {"outcome", "destinations", "end_users", "condition"}
         if strange or "outcome" not in raw:
             raise _bad(path, "case", "outcome with destinations, end_users or condition expected")
-        _one_of(path, "case", raw["outcome"], _STATUSES)
+        _one_of(path, "case", raw["outcome"], STATUSES)
         condition = raw.get("condition", "")
         if not isinstance(condition, str):
             raise _bad(path, "case", f"a condition is text in quotes, not {condition!r}")
         case = RuleCase(
             raw["outcome"],
             _countries(path, raw, "destinations"),
-            _choices(path, raw, "end_users", _END_USERS),
+            _choices(path, raw, "end_users", END_USERS),
             _expanded(condition, rule_terms()[0]),
         )
         found.append(case)
@@ -300,7 +287,7 @@ def read_rule(path: Path) -> Rule:
         start=content["start"],
         end=content.get("end"),
         destinations=_countries(path, content, "destinations"),
-        routes=_choices(path, content, "routes", _ROUTES),
+        routes=_choices(path, content, "routes", ROUTES),
         condition=_expanded(content["condition"], rule_terms()[0]),
         outcome=content.get("outcome", ""),
         effect=content["effect"],
@@ -315,10 +302,10 @@ def read_rule(path: Path) -> Rule:
         title=_title(path, content),
         items=content.get("items", "us"),
         origins=_countries(path, content, "origins"),
-        end_users=_choices(path, content, "end_users", _END_USERS) or _END_USERS,
+        end_users=_choices(path, content, "end_users", END_USERS) or END_USERS,
         cases=_cases(path, content),
         relaxes=_texts(path, content, "relaxes"),
-        counted=confidence not in _LEFT_OUT or "counted_because" in content,
+        counted=confidence not in INCLUDE or "counted_because" in content,
         review_by=content["review_by"],
         doubt=_doubt(path, content),
         readings=tuple(_reading(path, raw) for raw in content.get("reading", [])),
@@ -364,5 +351,5 @@ def rules(include: Iterable[str] = ()) -> tuple[Rule, ...]:
     asked = tuple(sorted(set(include)))
     for each in asked:
         if each not in CONFIDENCES:
-            raise BadInput(f"include is {each!r}; it is one of {', '.join(_LEFT_OUT)}")
+            raise BadInput(f"include is {each!r}; it is one of {', '.join(INCLUDE)}")
     return _counted(asked) if asked else _all()

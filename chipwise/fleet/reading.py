@@ -30,8 +30,7 @@ from chipwise.fleet.problem import (
     Site,
     Software,
 )
-from chipwise.policy.statuses import STATUSES
-from chipwise.types import Array, Fact, Workload
+from chipwise.types import STATUSES, Array, Fact, Workload
 from chipwise.units import to_base
 
 __all__ = ["attribute", "cut_off", "members", "read"]

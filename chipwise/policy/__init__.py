@@ -8,8 +8,8 @@ from __future__ import annotations
 from chipwise.policy import dependence, metrics
 from chipwise.policy.engine import check, checked, inside, overdue, timeline, trace
 from chipwise.policy.expression import holds, parse
-from chipwise.policy.question import END_USERS, INCLUDE, ROUTES
-from chipwise.policy.statuses import STATUSES, status_order, stricter
+from chipwise.policy.statuses import status_order, stricter
+from chipwise.types import END_USERS, INCLUDE, ROUTES, STATUSES
 
 __all__ = [
     "END_USERS",

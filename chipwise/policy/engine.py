@@ -25,8 +25,9 @@ from chipwise.policy.expression import (
 )
 from chipwise.policy.question import Question, ask, concerns, day, side_of
 from chipwise.policy.readings import Dispute, View, all_views, disputes, toggled, with_gaps
-from chipwise.policy.statuses import STATUSES, between, status_order, strictest
+from chipwise.policy.statuses import between, status_order, strictest
 from chipwise.types import (
+    STATUSES,
     Chip,
     Rule,
     RuleTrace,

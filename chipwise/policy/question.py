@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from chipwise.errors import BadInput, UnknownName
-from chipwise.types import Chip, Rule
+from chipwise.types import END_USERS, INCLUDE, ROUTES, Chip, Rule
 
 __all__ = [
     "COUNTRIES",
-    "END_USERS",
     "FIRST_DAY",
-    "INCLUDE",
-    "ROUTES",
     "Question",
     "ask",
     "concerns",
@@ -22,10 +19,6 @@ __all__ = [
     "side_of",
 ]
 
-ROUTES = ("sale", "reexport", "subsidiary-abroad", "rent-abroad", "rent-in-country")
-END_USERS = ("private", "state", "military")
-# Confidences that are left out of verdicts unless they are asked for.
-INCLUDE = ("reported", "proposed", "unverified", "unknown")
 # The catalog's rules begin here; before it their silence says nothing.
 FIRST_DAY = date(2022, 1, 1)
 # ISO 3166-1.

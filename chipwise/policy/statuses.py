@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chipwise.errors import BadInput
+from chipwise.types import STATUSES
 
-__all__ = ["STATUSES", "UNKNOWN", "between", "status_order", "stricter", "strictest"]
+__all__ = ["UNKNOWN", "between", "status_order", "stricter", "strictest"]
 
-STATUSES = (
-    "free",
-    "notify",
-    "licence_approval",
-    "discouraged",
-    "licence_case_by_case",
-    "licence_denial",
-    "prohibited",
-)
 UNKNOWN = "unknown"
 
 _ORDER = {status: place for place, status in enumerate(STATUSES)}

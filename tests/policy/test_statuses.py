@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from chipwise.catalog.rulebook import _STATUSES as READ
+from chipwise.catalog.rulebook import STATUSES as READ
 from chipwise.errors import BadInput
-from chipwise.policy.statuses import STATUSES, between, status_order, stricter, strictest
+from chipwise.policy.statuses import between, status_order, stricter, strictest
+from chipwise.types import STATUSES
 
 
 def test_the_order_is_the_documented_one() -> None:
