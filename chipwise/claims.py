@@ -22,6 +22,7 @@ from chipwise.catalog.chips import schema
 from chipwise.catalog.claims import Claim, ClaimRun, ClaimStatus
 from chipwise.errors import BadFact, BadInput, ChipwiseError, Infeasible
 from chipwise.policy import metrics
+from chipwise.policy.expression import syntax
 from chipwise.types import Chip, Fact, PlanRow, Verdict
 from chipwise.units import from_base, to_base
 
@@ -303,24 +304,9 @@ def _logical(node: ast.expr, scope: _Scope, source: str) -> _Value:
     )
 
 
-def _depth(node: ast.AST) -> int:
-    return 1 + max((_depth(child) for child in ast.iter_child_nodes(node)), default=0)
-
-
 @lru_cache(maxsize=512)
 def _tree(source: str) -> ast.expr:
-    if len(source) > _LONGEST:
-        raise BadInput(f"the sum has {len(source)} characters; at most {_LONGEST} may stand")
-    try:
-        tree = ast.parse(source.strip(), mode="eval").body
-        deep = _depth(tree)
-    except SyntaxError as error:
-        raise BadInput(f"no sum: {error.msg} (column {error.offset}): {source!r}") from None
-    except (RecursionError, MemoryError, ValueError):
-        raise BadInput("the sum is nested too deeply, or holds what no text may") from None
-    if deep > _DEEPEST:
-        raise BadInput(f"the sum is nested {deep} deep; at most {_DEEPEST} may stand")
-    return tree
+    return syntax(source, "sum", longest=_LONGEST, deepest=_DEEPEST)
 
 
 def _evaluated(scope: _Scope, key: str, source: str) -> _Value:

@@ -30,6 +30,7 @@ __all__ = [
     "evaluate",
     "holds",
     "parse",
+    "syntax",
 ]
 
 # What a name stands for. Numbers are in the units in which rules are written: TPP in TOPS × bit,
@@ -197,22 +198,42 @@ def _depth(node: ast.AST) -> int:
     return 1 + max((_depth(child) for child in ast.iter_child_nodes(node)), default=0)
 
 
-def _grammar(source: str) -> ast.expr:
-    if len(source) > _LONGEST:
-        raise BadInput(f"the condition has {len(source)} characters; at most {_LONGEST} may stand")
-    if not source.isascii():
-        strange = next(c for c in source if not c.isascii())
-        raise BadInput(f"the condition holds {strange!r}; plain ASCII was expected")
+def syntax(source: str, called: str, *, longest: int, deepest: int) -> ast.expr:
+    """The syntax tree of one expression, of bounded length and depth; nothing is run.
+
+    Parameters
+    ----------
+    source : str
+        The expression.
+    called : str
+        What it is called where it is refused, as ``condition``.
+    longest, deepest : int
+        Most characters, most levels.
+
+    Raises
+    ------
+    BadInput
+        If it is none, or too long or deep.
+    """
+    if len(source) > longest:
+        raise BadInput(f"the {called} has {len(source)} characters; at most {longest} may stand")
     try:
         tree = ast.parse(source.strip(), mode="eval").body
         deep = _depth(tree)
     except SyntaxError as error:
-        raise BadInput(f"no condition: {error.msg} (column {error.offset}): {source!r}") from None
+        raise BadInput(f"no {called}: {error.msg} (column {error.offset}): {source!r}") from None
     except (RecursionError, MemoryError, ValueError):
-        raise BadInput("the condition is nested too deeply, or holds what no text may") from None
-    if deep > _DEEPEST:
-        raise BadInput(f"the condition is nested {deep} deep; at most {_DEEPEST} may stand")
+        raise BadInput(f"the {called} is nested too deeply, or holds what no text may") from None
+    if deep > deepest:
+        raise BadInput(f"the {called} is nested {deep} deep; at most {deepest} may stand")
     return tree
+
+
+def _grammar(source: str) -> ast.expr:
+    if len(source) <= _LONGEST and not source.isascii():
+        strange = next(c for c in source if not c.isascii())
+        raise BadInput(f"the condition holds {strange!r}; plain ASCII was expected")
+    return syntax(source, "condition", longest=_LONGEST, deepest=_DEEPEST)
 
 
 @lru_cache(maxsize=1024)
