@@ -14,6 +14,7 @@ from typing import Any
 from chipwise import policy
 from chipwise.catalog import as_of
 from chipwise.perf.blocks import parameters
+from chipwise.policy.metrics import BITS
 from chipwise.types import Block, Chip, Fact, Model, Rule
 from chipwise.units import from_base
 
@@ -25,17 +26,6 @@ _MARKETS = ("datacenter", "workstation", "consumer", "")
 _PROVENANCE = ("source", "reported", "derived", "unverified")
 _WEIGHTS = ("bf16", "fp16", "fp8", "int8", "nvfp4", "mxfp4", "int4")
 
-_BITS = {
-    "fp64": 64,
-    "fp32": 32,
-    "tf32": 19,
-    "fp16": 16,
-    "bf16": 16,
-    "fp8": 8,
-    "int8": 8,
-    "nvfp4": 4,
-    "int4": 4,
-}
 # Flops in 16 bits for each byte of memory that chips of all generations have had: a ratio an order
 # of magnitude off is a slip of unit. What a chip computes in 8 bits stands for half of that in 16.
 _HALF = {"bf16": 1.0, "fp16": 1.0, "fp8": 0.5}
@@ -63,7 +53,7 @@ def _check_fact(name: str, fact: Fact, sources: Mapping[str, Any], on: date) -> 
 
 def _check_rates(chip: Chip) -> None:
     for form, rate in chip.flops.items():
-        assert form in _BITS, f"unknown format {form}"
+        assert form in BITS, f"unknown format {form}"
         assert math.isfinite(rate), f"rate in {form} is {rate}"
         assert rate > 0, f"rate in {form} is {rate}"
     half = next((share * chip.flops[f] for f, share in _HALF.items() if f in chip.flops), None)
@@ -89,7 +79,7 @@ def _check_tpp(chip: Chip) -> None:
             fact = chip.facts[f"flops.{form}"]
             other = getattr(fact, end)
             scale = 1.0 if other is None else other / float(fact.value or 1.0)
-            rates.append(from_base(chip.flops[form], "TFLOPS") * scale * _BITS[form])
+            rates.append(from_base(chip.flops[form], "TFLOPS") * scale * BITS[form])
         ends.append(max(rates))
     low, high = ends[0] * (1 - _TPP_TOLERANCE), ends[1] * (1 + _TPP_TOLERANCE)
     assert low <= quoted.value <= high, f"TPP is quoted as {quoted.value:.0f}, not {low:.0f}"
