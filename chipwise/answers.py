@@ -321,14 +321,21 @@ def chip(of: Chip) -> dict[str, Any]:
     }
 
 
-def model_entry(of: Model, parameters: float) -> dict[str, Any]:
-    """A model in the list of all."""
+def _named_model(of: Model, parameters: float) -> dict[str, Any]:
+    """What a model is told by, alone and in the list."""
     return {
         "id": of.id,
         "family": of.family,
         "weights": of.weights,
         "parameters": parameters,
         "parameters_published": of.published,
+    }
+
+
+def model_entry(of: Model, parameters: float) -> dict[str, Any]:
+    """A model in the list of all."""
+    return {
+        **_named_model(of, parameters),
         "layers": of.depth,
         "context": of.context,
     }
@@ -337,11 +344,7 @@ def model_entry(of: Model, parameters: float) -> dict[str, Any]:
 def model(of: Model, parameters: float) -> dict[str, Any]:
     """A model with every figure of its architecture, and the parameters that they make."""
     return {
-        "id": of.id,
-        "family": of.family,
-        "weights": of.weights,
-        "parameters": parameters,
-        "parameters_published": of.published,
+        **_named_model(of, parameters),
         "blocks": [{"kind": b.kind, "count": b.count, **b.dims} for b in of.layers],
         "note": of.note,
         "fields": {name: fact(value) for name, value in of.facts.items()},

@@ -425,12 +425,8 @@ def _too_large(
             f"batch {made.decode.batch:g} does not fit: {planning.describe(made)} holds "
             f"{limit:g} sequences of {load.isl:g} + {load.osl:g} tokens"
         )
-    choice = Search(
-        (made.weights,), made.kv, made.backend, float(np.max(made.chunk)), tp=(int(made.decode.tp),)
-    )
-    if made.decode.tp == 1:
-        choice = replace(choice, tp=())
-    return shortage(on, of, load, known.calibration, replace(choice, tp=()))
+    choice = Search((made.weights,), made.kv, made.backend, float(np.max(made.chunk)))
+    return shortage(on, of, load, known.calibration, choice)
 
 
 def plan(

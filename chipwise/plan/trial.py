@@ -73,17 +73,7 @@ def _closed(
     clients = max(int(np.asarray(side.batch / (side.dp * np.asarray(side.pp)))), 1)
     count = max(_REQUESTS_PER_CLIENT * clients, _FEWEST_REQUESTS)
     isl, osl = _lengths(workload, count, seed)
-    played = serving.simulate(
-        perf.step_table(model, made, side, calibration),
-        None,
-        isl,
-        osl,
-        concurrency=clients,
-        blocks=_blocks(made, model, workload, calibration),
-        block_size=_BLOCK,
-        max_seqs=engines.defaults(made.backend, side.chip).max_seqs,
-        max_tokens=int(np.max(made.chunk)),
-    )
+    played = _play(made, model, workload, calibration, None, (isl, osl), clients)
     start, end = serving.metrics.steady(played, clients)
     rate = serving.metrics.output_tokens_per_second(played, start, end)
     return played, min(clients, count // 2), rate
@@ -97,22 +87,33 @@ def _open(
     assert workload.rate is not None
     spread = float(np.asarray(side.dp * np.asarray(side.pp) * side.replicas))
     isl, osl = _lengths(workload, _RATE_REQUESTS, seed)
-    played = serving.simulate(
+    arrival = serving.arrivals.poisson(workload.rate / spread, _RATE_REQUESTS, seed)
+    played = _play(made, model, workload, calibration, arrival, (isl, osl), None)
+    return played, _RATE_REQUESTS // 10
+
+
+def _play(
+    made: Deployment,
+    model: Model,
+    workload: Workload,
+    calibration: Calibration,
+    arrival: Array | None,
+    lengths: tuple[NDArray[np.int64], NDArray[np.int64]],
+    clients: int | None,
+) -> Simulation:
+    """One rank of the deployment under a load, with the engine's limits and the cache it has."""
+    side = made.decode
+    length = float(np.max(workload.isl) + np.max(workload.osl))
+    return serving.simulate(
         perf.step_table(model, made, side, calibration),
-        serving.arrivals.poisson(workload.rate / spread, _RATE_REQUESTS, seed),
-        isl,
-        osl,
-        blocks=_blocks(made, model, workload, calibration),
+        arrival,
+        *lengths,
+        concurrency=clients,
+        blocks=perf.kv_blocks(model, made, side, calibration, length, _BLOCK),
         block_size=_BLOCK,
         max_seqs=engines.defaults(made.backend, side.chip).max_seqs,
         max_tokens=int(np.max(made.chunk)),
     )
-    return played, _RATE_REQUESTS // 10
-
-
-def _blocks(made: Deployment, model: Model, workload: Workload, calibration: Calibration) -> int:
-    length = np.max(workload.isl) + np.max(workload.osl)
-    return perf.kv_blocks(model, made, made.decode, calibration, float(length), _BLOCK)
 
 
 def _lengths(

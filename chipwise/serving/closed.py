@@ -104,7 +104,7 @@ def _replay(  # noqa: C901, PLR0912, PLR0915 -- one loop, read top to bottom
         fresh = False
         # What it prefills now.
         space = habits.chunk if habits.engine == SGLANG else habits.chunk - n
-        prefill, pairs, pairs_window, ended = 0, 0.0, 0.0, 0
+        prefill, pairs, pairs_window = 0, 0.0, 0.0
         begun = head
         if partial >= 0:
             take = min(left, space)
@@ -223,5 +223,4 @@ def _replay(  # noqa: C901, PLR0912, PLR0915 -- one loop, read top to bottom
             context += isl[i]
             n += 1
         partial = cut
-        ended += 1
     return arrival, first, finish
