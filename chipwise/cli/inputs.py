@@ -27,7 +27,6 @@ __all__ = [
     "law_options",
     "money_options",
     "output_options",
-    "overrides",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -324,10 +323,3 @@ def _checked(ctx: click.Context, path: Path, key: str, param: click.Parameter, v
     except click.BadParameter as error:
         raise BadInput(f"{where(path, key)}: {key}: {error.message}") from None
     return value
-
-
-def overrides(prices: tuple[str, ...]) -> dict[str, float]:
-    """Prices that a user gave, by chip."""
-    from chipwise.cost import parse_override
-
-    return dict(parse_override(text) for text in prices)

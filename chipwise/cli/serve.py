@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from chipwise.cli.inputs import (
     law_options,
     money_options,
     output_options,
-    overrides,
 )
 from chipwise.cli.output import as_csv, as_json, check_path, progress, reply, say_out, write
 
@@ -113,62 +111,14 @@ def _engine_options(command: Any) -> Any:
 @money_options
 @law_options
 @output_options
-def estimate(
-    model: str,
-    chip: str,
-    *,
-    batch: int | str | None,
-    concurrency: int | None,
-    form: str,
-    lang: str,
-    **given: Any,
-) -> None:
+def estimate(*, form: str, lang: str, **given: Any) -> None:
     """One deployment of MODEL under one load, each quantity with its 90 % interval.
 
     A static batch (--batch), or a closed loop of clients (--concurrency).
     """
-    from chipwise import answers, api, tables
+    from chipwise import questions, tables
 
-    ask, load = _ask(given), _workload(given)
-    network = api.model(model)
-    degrees = {k: given[k] for k in ("tp", "pp", "ep", "dp", "weights", "kv", "backend", "chunk")}
-    row = api.estimate(
-        network, chip, load, batch=batch, concurrency=concurrency, ask=ask, **degrees
-    )
-    loop = "static" if concurrency is None else "closed"
-    answer = answers.estimate(
-        row, network, load, _calibration(ask), loop=loop, to=ask.to, on=_on(ask), route=ask.route
-    )
-    reply(form, lang, answer, tables.estimate, lambda a: [tables.flat(a)])
-
-
-def _ask(given: Mapping[str, Any]) -> Any:
-    """Money, law and place from the options."""
-    from chipwise import api
-
-    taken = ("cost", "region", "to", "route", "on", "gpus", "simulate", "calibration", "seed")
-    named = {k: given[k] for k in taken if k in given}
-    return api.Ask(prices=overrides(given["prices"]), **named)
-
-
-def _workload(given: Mapping[str, Any]) -> Any:
-    from chipwise import api
-
-    taken = ("load", "rate", "ttft", "tpot", "percentile", "prefix_hit")
-    named = {k: given[k] for k in taken if k in given}
-    return api.workload(given["isl"], given["osl"], **named)
-
-
-def _on(ask: Any) -> date:
-    from chipwise import catalog
-
-    return ask.on or catalog.as_of()
-
-
-def _calibration(ask: Any) -> str:
-    from chipwise import catalog
-
-    return catalog.calibration(ask.calibration).id
+    reply(form, lang, questions.estimate(given), tables.estimate, lambda a: [tables.flat(a)])
 
 
 @click.command(
@@ -213,48 +163,24 @@ def _calibration(ask: Any) -> str:
 @config_option
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file to write as well.")
 @output_options
-def plan(
-    model: str,
-    chips: Sequence[str],
-    *,
-    mode: str,
-    out: Path | None,
-    form: str,
-    lang: str,
-    **given: Any,
-) -> int:
+def plan(*, out: Path | None, form: str, lang: str, **given: Any) -> int:
     """The best deployment of MODEL on each of some chips that meets a target.
 
     Each with throughput, latency, memory, cost, energy and licence status; what is infeasible
     says which limit binds. Not legal advice.
     """
     check_path(out)
-    from chipwise import answers, api, tables
+    from chipwise import questions, tables
     from chipwise.words import say
 
-    ask, load = _ask(given), _workload(given)
-    degrees = {k: given[k] for k in ("tp", "pp", "ep", "dp") if given[k]}
     with progress(say(lang, "line.working")) as mapped:
-        found = api.plan(
-            model,
-            chips,
-            load,
-            mode=mode,
-            weights=given["weights"] or (),
-            degrees=degrees,
-            ask=ask,
-            map=mapped,
-            **{k: given[k] for k in ("kv", "backend", "chunk", "link")},
-        )
-    answer = answers.plan(
-        found, _calibration(ask), to=ask.to, on=_on(ask), route=ask.route, price_basis=ask.cost
-    )
+        answer = questions.plan(given, map=mapped)
     if out:
         write(out, as_json(answer) + "\n")
     reply(form, lang, answer, tables.plan, _plan_rows)
     if out and form == "table":
         say_out(say(lang, "line.written", path=out) + "\n")
-    return 0 if any(row.feasible for row in (*found.rows, *found.apart)) else 1
+    return 0 if any(row["feasible"] for row in (*answer["chips"], *answer["apart"])) else 1
 
 
 def _plan_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:

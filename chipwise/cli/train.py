@@ -16,7 +16,6 @@ from chipwise.cli.inputs import (
     config_option,
     money_options,
     output_options,
-    overrides,
 )
 from chipwise.cli.output import reply
 from chipwise.errors import BadInput
@@ -127,7 +126,7 @@ def train(
 
     Each with its 90 % interval. With --tp, --pp and --dp that layout; else the fastest that fits.
     """
-    from chipwise import answers, api, tables
+    from chipwise import answers, api, questions, tables
     from chipwise.units import to_base
 
     if (chip is None) == (mix is None):
@@ -136,8 +135,7 @@ def train(
     asked = {name: given[name] for name in (*taken, "checkpoint", "overlap")}
     asked["mtbf"] = given["mtbf"] and to_base(given["mtbf"], "h")
     asked["layout"] = {name: given[name] for name in _DEGREES if given[name] is not None}
-    money = {name: given[name] for name in ("cost", "region")}
-    asked["ask"] = api.Ask(prices=overrides(given["prices"]), **money)
+    asked["ask"] = questions.asked({name: given[name] for name in ("cost", "region", "prices")})
     name, basis = "training", given["cost"]
     if mix is not None:
         kinds = api.train_mixed(model, mix, chips, **asked)
