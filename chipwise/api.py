@@ -900,6 +900,7 @@ def frontier(
         beside=real,
         calibration=catalog.calibration(ask.calibration),
         cut_down=cut,
+        ceilings=stacks.ceilings(),
         weights=weights or native,
         kv=kv_format(kv),
         backend=backend,

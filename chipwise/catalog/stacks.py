@@ -11,7 +11,7 @@ from chipwise.catalog.files import DATA, read_toml
 from chipwise.errors import UnknownName
 from chipwise.types import Fact
 
-__all__ = ["Stack", "companions", "cut_down", "stack", "stacks"]
+__all__ = ["Stack", "ceilings", "companions", "cut_down", "stack", "stacks"]
 
 _PATH = DATA / "frontier.toml"
 
@@ -55,6 +55,13 @@ def cut_down() -> Mapping[str, str]:
     """Chips made for a rule → the one that each was cut down from."""
     found: Mapping[str, str] = read_toml(_PATH)["cut_down"]
     return found
+
+
+def ceilings() -> Mapping[str, float]:
+    """Chips without published rates → the TPP that each cannot have reached. [TOPS × bit]"""
+    raw = read_toml(_PATH)["ceiling"]
+    facts = {chip: read_fact(_PATH, chip, "number", "1", each) for chip, each in raw.items()}
+    return {chip: float(fact.value) for chip, fact in facts.items()}  # type: ignore[arg-type]
 
 
 def companions(rule: str) -> tuple[str, ...]:

@@ -123,7 +123,12 @@ def frontier(found: Answer, lang: str) -> Document:
         shown = [*curve[::-step][::-1]]
         edge = [_cells(word, "", point)[2:] for point in shown]
         document.append(_sheet(word, word("law.curve"), _CURVE, edge, range(5)))
-    document += [_worth_line(word, each) for each in found["worth"]]
+    points = {point["chip"]: point for point in found["points"]}
+    document += [
+        _worth_line(word, each, points[each["chip"]])
+        for each in found["worth"]
+        if each["decode_share"] is not None
+    ]
     document += _summary(word, found)
     for point in found["points"]:
         if point["why"]:
@@ -132,10 +137,14 @@ def frontier(found: Answer, lang: str) -> Document:
     return [*document, word("line.not_legal_advice")]
 
 
-def _worth_line(word: _Say, each: Answer) -> str:
-    shares = {k: _share(each[f"{k}_share"], 1.0) for k in ("prefill", "decode")}
+def _worth_line(word: _Say, each: Answer, point: Answer) -> str:
+    """A chip's tokens per second, and their share of those of the chip it was cut from."""
+    names = {"chip": short(each["chip"]), "beside": short(each["beside"])}
+    shares = {f"{k}_share": _share(each[f"{k}_share"], 1.0) for k in ("prefill", "decode")}
+    told_ = point["at_most"] or point
+    speeds = {k: told_[f"{k}_tokens_per_s"] for k in ("prefill", "decode")}
     key = "law.worth_at_most" if each["at_most"] else "law.worth"
-    return str(word(key, chip=short(each["chip"]), beside=short(each["beside"]), **shares))
+    return str(word(key, **names, **shares, **{k: number(v) for k, v in speeds.items()}))
 
 
 def _summary(word: _Say, found: Answer) -> list[str]:

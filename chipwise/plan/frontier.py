@@ -596,9 +596,9 @@ def _real(
     asked: tuple[Model, Workload, Calibration],
     form: Mapping[str, str],
     to: str,
-    whole: Chip | None,
+    most: Mapping[str, float],
 ) -> FrontierPoint:
-    """A real chip; where its rates are unknown, bounded by those of the one it was cut from."""
+    """A real chip; where its rates are unknown, bounded by `most` that they can be."""
     io = _figure(chip, "io")
     point = FrontierPoint(
         chip.id,
@@ -615,10 +615,10 @@ def _real(
         filled, drained, first, last, bound = _timed(chip, asked, form)
     except ChipwiseError as error:
         point = replace(point, why=str(error))
-        if chip.flops or whole is None:
+        if chip.flops or not most:
             return point
         try:
-            filled, drained, *_ = _timed(replace(chip, flops=whole.flops), asked, form)
+            filled, drained, *_ = _timed(replace(chip, flops=most), asked, form)
         except ChipwiseError:
             return point
         return replace(point, at_most=(float(filled), float(drained)))
@@ -630,6 +630,15 @@ def _real(
         decode_chips=int(last),
         bound=str(bound),
     )
+
+
+def _most_rates(whole: Chip | None, ceiling: float | None) -> Mapping[str, float]:
+    """Rates that a chip cannot exceed: those of the one it was cut from, up to a TPP. [FLOP/s]"""
+    if whole is None:
+        return {}
+    of = policy.metrics.tpp(whole).low
+    share = 1.0 if ceiling is None or not of else min(ceiling / of, 1.0)
+    return {form: share * rate for form, rate in whole.flops.items()}
 
 
 def _worth(points: Sequence[FrontierPoint], cut_down: Mapping[str, str]) -> tuple[Worth, ...]:
@@ -678,6 +687,7 @@ def frontier(
     beside: Sequence[Chip],
     calibration: Calibration,
     cut_down: Mapping[str, str],
+    ceilings: Mapping[str, float],
     weights: str,
     kv: str = "bf16",
     backend: str = "vllm",
@@ -703,6 +713,8 @@ def frontier(
         Fitted factors.
     cut_down : mapping
         Chip made for a rule → the one that it was cut down from.
+    ceilings : mapping
+        Chip without published rates → the TPP that it cannot have reached. [TOPS × bit]
     weights, kv, backend : str
         Formats and engine.
     to : str
@@ -740,10 +752,11 @@ def frontier(
         for m in np.unique(grid.memory)
     ]
     wholes = {c.id: c for c in catalog}
-    real = tuple(
-        _real(chip, rules, asked, form, to, wholes.get(cut_down.get(chip.id, "")))
+    bounds = {
+        chip.id: _most_rates(wholes.get(cut_down.get(chip.id, "")), ceilings.get(chip.id))
         for chip in beside
-    )
+    }
+    real = tuple(_real(chip, rules, asked, form, to, bounds[chip.id]) for chip in beside)
     free_prefill, free_decode = picked["prefill", "free"], picked["decode", "free"]
     assert free_prefill is not None
     assert free_decode is not None

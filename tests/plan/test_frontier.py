@@ -11,6 +11,7 @@ import pytest
 from chipwise import api, catalog, policy
 from chipwise.catalog.stacks import cut_down
 from chipwise.cli import main
+from chipwise.tables import number
 from chipwise.errors import BadInput, Infeasible, UnknownName
 from chipwise.plan.frontier import limits, make_chip, speeds
 from chipwise.units import to_base
@@ -194,6 +195,17 @@ def test_rates_that_nobody_published_leave_a_bound_alone(october):
     assert next(w for w in october.worth if w.chip == "amd-mi308x").at_most
 
 
+def test_a_chip_that_went_without_a_licence_lies_below_the_rule(october):
+    """The MI308X has at most 4,800 of the MI300X's 20,919: 3A090.a would have caught it."""
+    bound, whole = (
+        next(p for p in october.real if p.chip == name) for name in ("amd-mi308x", "amd-mi300x")
+    )
+    share = 4800 / whole.tpp
+    assert share < bound.at_most[0] / whole.prefill < 1.2 * share
+    # Decoding is held by the memory, which it keeps.
+    assert share < bound.at_most[1] / whole.decode < 1.0
+
+
 def test_a_chip_was_cut_down_from_one_of_the_catalog():
     for small, whole in cut_down().items():
         assert catalog.chip(small).vendor == catalog.chip(whole).vendor
@@ -260,3 +272,19 @@ def test_the_table_in_both_languages(capsys):
     for lang, word in (("en", "best inside, decode"), ("zh", "规则内最优")):
         assert main([*COMMAND, "--chips", "h20,h200", "--lang", lang]) == 0
         assert word in capsys.readouterr().out.replace("\n", "")
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "is worth"), ("zh", "值预填充")])
+def test_what_a_chip_is_worth_is_told_in_tokens(capsys, lang, said):
+    chips = "h20,h200,l20,l40s,rtx4090d,rtx4090,mi308x,mi300x,b30a,b300,rtx5090d,rtx5090"
+    assert main([*COMMAND, "--chips", chips, "--lang", lang, "--format", "json"]) == 0
+    points = {p["chip"]: p for p in json.loads(capsys.readouterr().out)["points"] if p["real"]}
+    assert main([*COMMAND, "--chips", chips, "--lang", lang]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for chip in ("h20-96", "l20", "rtx4090d", "b30a", "mi308x"):
+        point = points[next(name for name in points if name.endswith(chip))]
+        for speed in ("prefill_tokens_per_s", "decode_tokens_per_s"):
+            assert number((point["at_most"] or point)[speed]) in text
+        assert f"{chip} {said}" in text or f"{chip} 至多{said}" in text
+    # Of a chip whose speed is not known no share is told, but why.
+    assert f"rtx5090d {said}" not in text
