@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from chipwise import api, catalog
 from chipwise.catalog.claims import Claim, claims
+from chipwise.catalog.files import DATA
 from chipwise.claims import judge, sentence
 from chipwise.cli import main
 from chipwise.errors import BadFact, BadInput, Infeasible
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +67,12 @@ def test_the_verdicts_are_those_of_the_sums(article):
         "h20-downgraded",
         "ten-times",
         "csp-rents-out",
+        "dependence",
         "china-revenue",
     }
     assert {n for n, v in found.items() if v == "cannot_be_known"} == {
         "muted-reaction",
         "domestic-market",
-        "no-immediate-hit",
-        "dependence",
     }
     assert set(found.values()) == {"holds", "holds_in_part", "cannot_be_known"}
 
@@ -117,6 +121,33 @@ def test_renting_abroad_and_buying_differ(article):
         "later": "free",
         "inside": "licence_denial",
     }
+
+
+def test_dependence_is_the_sum_of_the_fleet(article):
+    """A surprise cut-off over what serving costs, from the numbers that docs/fleet.md shows."""
+    numbers = json.loads((ROOT / "docs" / "fleet.numbers.json").read_text("utf-8"))
+    cut = numbers["cut_offs"][0]
+    assert cut["asked"] == {"vendor": "NVIDIA", "from": "2027-Q1"}
+    found = article["dependence"].computed
+    assert found["dearer"] == pytest.approx((cut["low"] + cut["high"]) / 2 / cut["base"], rel=1e-5)
+    assert found["share_2026"] == numbers["shares"][0]["shares"]["NVIDIA"]
+    assert found["share_2030"] == numbers["shares"][-1]["shares"]["NVIDIA"]
+    assert found["dearer"] < found["dearer_half_domestic"]
+    bought = {name: by["2026"] for name, by in numbers["domestic_bought"].items()}
+    fewer = article["no-immediate-hit"].computed["fewer"]
+    assert fewer == pytest.approx(1 - bought["with_h200"] / bought["without_h200"], rel=1e-5)
+    assert any("fleet-example" in source for source in article["dependence"].sources)
+
+
+def test_the_figures_of_the_fleet_are_those_of_its_page():
+    """Both are written by one run, and tests/fleet/test_numbers.py keeps the page fresh."""
+    path = ROOT / "benchmarks" / "fleet_numbers.py"
+    spec = importlib.util.spec_from_file_location("fleet_numbers", path)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    numbers = json.loads((ROOT / "docs" / "fleet.numbers.json").read_text("utf-8"))
+    kept = (DATA / "fleet_figures.toml").read_text("utf-8")
+    assert kept == made.as_toml(numbers), "run benchmarks/fleet_numbers.py"
 
 
 def test_every_sum_says_what_it_rests_on(article):
@@ -175,6 +206,26 @@ holds = 'chip.tpp > 15000 and chip.vendor == "NVIDIA" and not chip.tpp >= 16000'
     assert found["more"].verdict == "does_not_hold"
     assert found["more"].computed == {"ratio": 141 / 80}
     assert found["tpp"].verdict == "holds"
+
+
+def test_claims_can_share_a_file_of_figures(own, tmp_path):
+    shared = 'sold = { value = 12, unit = "1", source = "ledger" }'
+    (tmp_path / "figures.toml").write_text(shared, encoding="utf-8")
+    text = """
+[x]
+claim = "a"
+figures = "figures.toml"
+holds = "sold > 10"
+"""
+    one = own(text)["x"]
+    assert one.verdict == "holds"
+    assert one.sources == ("x.sold: ledger",)
+
+
+@pytest.mark.parametrize("name", ["none.toml", "../mine.toml", "/etc/hostname", ".", ""])
+def test_a_file_of_figures_lies_beside_the_claims(own, name):
+    with pytest.raises(BadInput, match=r"x\.figures: the name of a file beside mine\.toml"):
+        own(f'[x]\nclaim = "a"\nholds = "1 > 2"\nfigures = "{name}"')
 
 
 def test_an_unknown_fact_is_named_and_settles_nothing(own):

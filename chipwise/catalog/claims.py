@@ -28,6 +28,7 @@ _KEYS = {
     "settled_by": dict,
     "chips": dict,
     "facts": dict,
+    "figures": str,
     "runs": dict,
     "statuses": dict,
     "computed": dict,
@@ -81,9 +82,10 @@ class Claim:
     """A sentence that can be true or false, and what it is tested by.
 
     Texts are by language. `chips` are short names of chips, `facts` figures that are not of a
-    chip, `runs` of the model, `statuses` of the rules: names that the expressions `computed` may
-    use. The verdict is ``holds`` where that condition holds, ``holds_in_part`` where that one
-    does, else ``does_not_hold``; or `fixed` where no sum decides. `settled_by` says what would.
+    chip (its own and those of the file that it names), `runs` of the model, `statuses` of the
+    rules: names that the expressions `computed` may use. The verdict is ``holds`` where that
+    condition holds, ``holds_in_part`` where that one does, else ``does_not_hold``; or `fixed`
+    where no sum decides. `settled_by` says what would.
     """
 
     id: str
@@ -175,6 +177,17 @@ def _facts(path: Path, name: str, content: Mapping[str, Any]) -> dict[str, Fact]
     return found
 
 
+def _figures(path: Path, name: str, file: str | None) -> dict[str, Fact]:
+    """Facts of a file beside the claims', which several claims may share."""
+    if file is None:
+        return {}
+    if Path(file).name != file or not (path.parent / file).is_file():
+        message = f"the name of a file beside {path.name} was expected, not {file!r}"
+        raise _bad(path, name, "figures", message)
+    beside = path.parent / file
+    return _facts(beside, name, read_toml(beside))
+
+
 def _decided(path: Path, name: str, content: Mapping[str, Any]) -> None:
     """A claim has a condition under which it holds, or a verdict that no sum gives."""
     if ("holds" in content) == ("verdict" in content):
@@ -206,7 +219,10 @@ def _claim(path: Path, name: str, content: Any) -> Claim:
         spoken.get("sentence", {}),
         spoken.get("settled_by", {}),
         _names(path, name, "chips", content.get("chips", {})),
-        _facts(path, name, content.get("facts", {})),
+        {
+            **_figures(path, name, content.get("figures")),
+            **_facts(path, name, content.get("facts", {})),
+        },
         _runs(path, name, content.get("runs", {})),
         _statuses(path, name, content.get("statuses", {})),
         _names(path, name, "computed", content.get("computed", {})),

@@ -11,9 +11,9 @@ import pytest
 from chipwise import api, catalog, policy
 from chipwise.catalog.stacks import cut_down
 from chipwise.cli import main
-from chipwise.tables import number
 from chipwise.errors import BadInput, Infeasible, UnknownName
 from chipwise.plan.frontier import limits, make_chip, speeds
+from chipwise.tables import number
 from chipwise.units import to_base
 
 LOAD = api.workload(2048, 128)
