@@ -1,11 +1,12 @@
-"""Training steps and memory that others published, which no factor was fitted on.
+"""Training steps and memory that others published, and what other programs make of them.
 
 References
 ----------
 .. [1] V. Korthikanti et al., arXiv:2205.05198, tables 3 and 5, figure 1: A100 80 GB, Megatron-LM
-   before fused attention. Calculon (SC 2023, doi:10.1145/3581784.3607102) was validated on these.
-.. [2] llm-analysis 0.2.2 run on the rows of arXiv:2104.04473, table 1, with the flop efficiency of
-   0.5 that it asks its user for; without one (its default is 1) it is 42 to 57 % too fast.
+   before fused attention; no factor of chipwise was fitted on them. Calculon was tuned on them
+   (SC 2023, doi:10.1145/3581784.3607102).
+.. [2] D. Narayanan et al., arXiv:2104.04473, table 1. Both other programs were run on the rows of
+   [1]_ and [2]_; data/training_peers.json says in which version and with which settings.
 .. [3] DeepSeek-AI, arXiv:2412.19437: 2.788 million H800 hours for 14.8 trillion tokens, pp 16,
    ep 64 over 8 nodes, at most 4 nodes for a token, transfers hidden by DualPipe.
 """
@@ -13,6 +14,7 @@ References
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from chipwise.catalog.training import network, training_calibration, training_me
 from chipwise.errors import ChipwiseError
 from chipwise.perf.training import Layout, Training, demand, factors, spend
 from chipwise.perf.training_memory import training_memory
-from chipwise.plan.training_rows import case, predict_rate
+from chipwise.plan.training_rows import case, filled, predict_rate
 from chipwise.types import Block, Model
 
 KNOWN = training_calibration()
@@ -39,14 +41,8 @@ PAPER = {
     "530B": ((105, 20480, 128), (280, 8, 35, 3, 280, 1), (49.05, 37.83), (23.076171875, 31.640625)),
     "1T": ((128, 25600, 160), (512, 8, 64, 1, 512, 1), (94.42, 71.49), (26.5625, 32.958984375)),
 }
-# Seconds of a step: measured, and as llm-analysis has it [2]_.
-PEERS = {
-    439: (3.697, 3.304),
-    440: (16.058, 14.435),
-    441: (24.817, 23.569),
-    442: (37.614, 37.398),
-    443: (54.085, 56.539),
-}
+# Steps of [1]_ and [2]_, measured and as Calculon and llm-analysis have them, in equal layouts.
+PEERS = json.loads((Path(__file__).parent / "data" / "training_peers.json").read_text("utf-8"))
 
 
 def gpt(name):
@@ -78,9 +74,47 @@ def test_a_step_that_calculon_was_validated_on(name, recompute):
     assert abs(off(name, recompute)) < 0.15
 
 
-def test_on_the_mean_as_near_as_calculon():
-    errors = [abs(off(name, r)) for name in PAPER for r in ("full", "selective")]
-    assert np.mean(errors) < 0.07
+def seconds(peer):
+    """Seconds of a step of a row of `PEERS`, as chipwise has it."""
+    if "row" not in peer:
+        return peer["measured_s"] * (1 + off(peer["model"], peer["recompute"]))
+    one = case(training_measurements()[peer["row"]], catalog.chip, catalog.model, network)
+    return one.training.batch * one.training.seq / (predict_rate(one, KNOWN).value * one.chips)
+
+
+def mean_errors(rows):
+    """Mean of |predicted/measured − 1| of chipwise, Calculon and llm-analysis on some rows."""
+    told = {"chipwise": [seconds(row) for row in rows]}
+    told |= {name: [row[f"{name}_s"] for row in rows] for name in ("calculon", "llm_analysis")}
+    measured = np.array([row["measured_s"] for row in rows])
+    return {name: float(np.mean(np.abs(found / measured - 1))) for name, found in told.items()}
+
+
+def test_beside_calculon_and_llm_analysis_on_a100():
+    """On its own eight rows Calculon, tuned on them, is the nearest; chipwise never saw them."""
+    unseen = [row for row in PEERS["rows"] if "row" not in row]
+    assert len(unseen) == 8
+    found = mean_errors(unseen)
+    # Its paper tells 3.65 %: what was run is what was published.
+    assert found["calculon"] == pytest.approx(0.0365, abs=0.0005)
+    assert found["chipwise"] < 0.07
+    assert found["chipwise"] < found["llm_analysis"]
+    every = mean_errors(PEERS["rows"])
+    assert every["chipwise"] < min(0.08, every["llm_analysis"])
+
+
+def test_all_three_were_asked_of_the_same_layouts():
+    for peer in PEERS["rows"]:
+        if "row" in peer:
+            row = training_measurements()[peer["row"]]
+            layout = filled(case(row, catalog.chip, catalog.model, network), KNOWN).layout
+            assert row["step_time_s"] == str(peer["measured_s"])
+        else:
+            layout = laid(peer["model"], peer["recompute"])[1]
+            full, selective = PAPER[peer["model"]][2]
+            assert peer["measured_s"] == (full if peer["recompute"] == "full" else selective)
+        for name in ("tp", "pp", "dp", "interleave", "micro"):
+            assert getattr(layout, name) == peer[name], peer
 
 
 @pytest.mark.parametrize("name", sorted(PAPER))
@@ -92,19 +126,6 @@ def test_memory_of_the_paper(name):
     assert found.activations / GI == pytest.approx(kept, rel=0.17)
     state = found.weights + found.gradients + found.optimiser
     assert state / GI == pytest.approx(held, rel=0.09)
-
-
-def test_beside_llm_analysis_on_the_a100_rows():
-    rows = training_measurements()
-    ours, theirs = [], []
-    for number, (measured, other) in PEERS.items():
-        one = case(rows[number], catalog.chip, catalog.model, network)
-        rate = predict_rate(one, KNOWN).value
-        step = one.training.batch * one.training.seq / (rate * one.chips)
-        ours.append(abs(step / measured - 1))
-        theirs.append(abs(other / measured - 1))
-    assert max(theirs) == pytest.approx(0.106, abs=0.002)
-    assert np.median(ours) < 0.10
 
 
 def test_deepseek_v3_took_about_the_hours_that_it_reports():
