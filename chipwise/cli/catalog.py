@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -17,29 +17,19 @@ def _example(text: str) -> str:
     return f"\b\nExample:\n  chipwise {text}"
 
 
-def _show(form: str, lang: str, found: Mapping[str, Any]) -> None:
+def _show(kind: str, form: str, lang: str, found: Mapping[str, Any]) -> None:
     """One entry: every value with unit, source and date."""
-    from chipwise import answers, tables
+    from chipwise import answers
 
-    answer = {**answers.envelope("general"), **found}
-    reply(form, lang, answer, tables.entry, _fields)
-
-
-def _fields(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    from chipwise.tables import flat
-
-    return [{"id": found["id"], "field": k, **flat(f)} for k, f in found["fields"].items()]
+    reply(kind, form, lang, {**answers.envelope("general"), **found})
 
 
-def _list(
-    form: str, lang: str, found: Sequence[Mapping[str, Any]], table: Callable[..., Any]
-) -> None:
+def _list(kind: str, form: str, lang: str, found: Sequence[Mapping[str, Any]]) -> None:
     """All entries, a row each; each carries the versions that any answer carries."""
     from chipwise import answers
-    from chipwise.tables import flat
 
-    versions = answers.envelope("general") if form == "json" else {}
-    reply(form, lang, [{**e, **versions} for e in found], table, lambda a: map(flat, a))
+    versions = {} if form == "csv" else answers.envelope("general")
+    reply(kind, form, lang, [{**e, **versions} for e in found])
 
 
 @click.command(
@@ -52,13 +42,13 @@ def chips(chip: str | None, form: str, lang: str) -> None:
 
     ID is a chip's id or usual name, or a TOML file of your own.
     """
-    from chipwise import answers, catalog, tables
+    from chipwise import answers, catalog
 
     if chip is not None:
-        _show(form, lang, answers.chip(catalog.chip(chip)))
+        _show("chips_id", form, lang, answers.chip(catalog.chip(chip)))
         return
     found = [answers.chip_entry(catalog.chip(name)) for name in catalog.chip_ids()]
-    _list(form, lang, found, tables.chips)
+    _list("chips", form, lang, found)
 
 
 @click.command(
@@ -72,15 +62,15 @@ def models(model: str | None, form: str, lang: str) -> None:
 
     ID is a model's name on Hugging Face or a short one, or a config.json of your own.
     """
-    from chipwise import answers, catalog, perf, tables
+    from chipwise import answers, catalog, perf
 
     if model is not None:
         one = catalog.model(model)
-        _show(form, lang, answers.model(one, float(perf.parameters(one))))
+        _show("models_id", form, lang, answers.model(one, float(perf.parameters(one))))
         return
     found = [catalog.model(name) for name in catalog.model_ids()]
     entries = [answers.model_entry(m, float(perf.parameters(m))) for m in found]
-    _list(form, lang, entries, tables.models)
+    _list("models", form, lang, entries)
 
 
 def _prices(chip: str | None = None) -> list[tuple[dict[str, Any], Any]]:
@@ -107,20 +97,20 @@ def prices(name: str | None, form: str, lang: str) -> None:
 
     ID is a chip, or the id of one offer as the list in JSON has it.
     """
-    from chipwise import answers, catalog, tables
+    from chipwise import answers, catalog
 
     if name is None:
-        _list(form, lang, [entry for entry, _ in _prices()], tables.prices)
+        _list("prices", form, lang, [entry for entry, _ in _prices()])
         return
     for entry, price in _prices():
         if entry["id"] == name:
-            _show(form, lang, {**answers.price_fields(price), "id": name})
+            _show("prices_id", form, lang, {**answers.price_fields(price), "id": name})
             return
     chip = catalog.chip(name)
     kinds = dict.fromkeys(price.kind for price in catalog.prices(chip.id))
     together = [catalog.price(chip.id, kind) for kind in kinds]
     fields = {p.kind: answers.price_fields(p)["fields"]["usd"] for p in together if p}
-    _show(form, lang, {"id": chip.id, "fields": fields})
+    _show("prices_id", form, lang, {"id": chip.id, "fields": fields})
 
 
 @click.command(
@@ -130,16 +120,16 @@ def prices(name: str | None, form: str, lang: str) -> None:
 @output_options
 def sources(key: str | None, form: str, lang: str) -> None:
     """What the catalog's values stand on: title, address, day of retrieval."""
-    from chipwise import answers, catalog, tables
+    from chipwise import answers, catalog
     from chipwise.errors import UnknownName
 
     known = catalog.sources()
     if key is None:
-        _list(form, lang, [answers.source(k, v) for k, v in known.items()], tables.sources)
+        _list("sources", form, lang, [answers.source(k, v) for k, v in known.items()])
         return
     if key not in known:
         raise UnknownName("source", key, known)
-    _show(form, lang, answers.source_fields(key, known[key]))
+    _show("sources_id", form, lang, answers.source_fields(key, known[key]))
 
 
 @click.command(short_help="Export and import rules as data.", epilog=_example("rules"))
@@ -147,16 +137,16 @@ def sources(key: str | None, form: str, lang: str) -> None:
 @output_options
 def rules(rule: str | None, form: str, lang: str) -> None:
     """Export and import rules as data; with an ID every part of one."""
-    from chipwise import answers, catalog, tables
+    from chipwise import answers, catalog
     from chipwise.errors import UnknownName
 
     known = {r.id: r for r in catalog.rules()}
     if rule is None:
-        _list(form, lang, [answers.rule(r) for r in known.values()], tables.rules)
+        _list("rules", form, lang, [answers.rule(r) for r in known.values()])
         return
     if rule not in known:
         raise UnknownName("rule", rule, known)
-    _show(form, lang, answers.rule_fields(known[rule]))
+    _show("rules_id", form, lang, answers.rule_fields(known[rule]))
 
 
 COMMANDS = (chips, models, prices, sources, rules)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -55,69 +53,7 @@ def validate(file: Path, *, out: Path | None, calibration: str, form: str, lang:
         "kind": kind,
         **validation.report(kind, rows, lines),
     }
-    reply(form, lang, found, _document, lambda _: lines)
-
-
-def _document(found: Mapping[str, Any], lang: str) -> Sequence[Any]:
-    """The report as tables."""
-    from chipwise.words import say
-
-    def word(key: str, **names: Any) -> str:
-        return say(lang, key, **names)
-
-    refused = word("fidelity.refused", count=len(found["errors"]))
-    summary = word("fidelity.rows", rows=found["rows"], predicted=found["predicted"])
-    document: list[Any] = [f"{found['file']}: {summary}"]
-    if not found["quantities"]:
-        return [*document, word("fidelity.unmeasured"), refused]
-    document.append(_sheet(word, word("fidelity.all"), {"": found["quantities"]}))
-    document += [
-        _sheet(word, word(f"fidelity.by_{by}"), found[f"by_{by}"])
-        for by in ("basis", "engine", "chip", "model")
-    ]
-    document.append(_worst(word, found["worst"]))
-    reasons = [f"{e['row']}: {e['error']}" for e in found["errors"][:_SHOWN]]
-    return [*document, refused, *reasons]
-
-
-_SHOWN = 10
-
-
-def _sheet(word: Any, title: str, groups: Mapping[str, Mapping[str, Any]]) -> Any:
-    from chipwise.tables import Cell, Sheet
-
-    names = ("group", "quantity", "count", "median", "mean", "p90", "bias", "spearman", "held")
-    headings = tuple(word(f"fidelity.{name}") for name in names)
-    rows = tuple(
-        tuple(Cell(text) for text in (group, quantity, *_figures(errors)))
-        for group, those in groups.items()
-        for quantity, errors in those.items()
-    )
-    return Sheet(title, headings, rows, frozenset(range(2, len(names))), 2)
-
-
-def _figures(errors: Mapping[str, Any]) -> Iterator[str]:
-    yield str(errors["count"])
-    for name in ("median_ape", "mean_ape", "p90_ape"):
-        yield f"{errors[name] * 100:.1f} %"
-    yield f"{errors['bias']:.2f}"
-    yield "—" if errors["spearman"] is None else f"{errors['spearman']:.2f}"
-    yield "—" if errors["coverage"] is None else f"{errors['coverage'] * 100:.0f} %"
-
-
-def _worst(word: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
-    from chipwise.tables import Cell, Sheet, number
-
-    names = ("row", "model", "chip", "quantity", "predicted", "measured", "guess")
-    headings = tuple(word(f"fidelity.{name}") for name in names)
-    cells = tuple(
-        tuple(
-            Cell(number(row[n], 3) if n in ("predicted", "measured") else str(row[n]))
-            for n in names
-        )
-        for row in rows
-    )
-    return Sheet(word("fidelity.worst"), headings, cells, frozenset((0, 4, 5)), 0)
+    reply("validate", form, lang, found)
 
 
 @click.command(
@@ -145,7 +81,6 @@ def calibrate(
     """
     from chipwise import answers
     from chipwise.validation import fitting
-    from chipwise.words import say
 
     for path in (out, op_timings):
         check_path(path)
@@ -161,9 +96,7 @@ def calibrate(
         "stacks": len(made["stacks"]),
         "widths": made["widths"],
     }
-    rows = [{"basis": basis, **widths} for basis, widths in made["widths"].items()]
-    lines = [say(lang, "line.written", path=out)]
-    reply(form, lang, found, lambda _found, _lang: lines, lambda _: rows)
+    reply("calibrate", form, lang, found)
 
 
 COMMANDS = (validate, calibrate)

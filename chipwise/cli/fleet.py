@@ -106,8 +106,6 @@ def fleet(
         _write_model(file, model)
         return
     from chipwise import answers, api
-    from chipwise.cli.fleet_tables import fleet as drawn
-    from chipwise.cli.fleet_tables import rows
 
     check_path(out)
     if given["curve"] is not None:
@@ -117,7 +115,7 @@ def fleet(
     answer = answers.fleet(api.fleet(file, **given), "general")
     if out is not None:
         write(out, as_json(answer) + "\n")
-    reply(form, lang, answer, drawn, rows)
+    reply("fleet", form, lang, answer)
 
 
 def _write_model(file: Path, path: Path) -> None:

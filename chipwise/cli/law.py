@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def policy(
 
     Not legal advice.
     """
-    from chipwise import answers, api, tables
+    from chipwise import answers, api
 
     if (chip is None) != every:
         raise BadInput("give either a chip, or --all")
@@ -71,27 +71,24 @@ def policy(
         return
     found = api.verdict(api.chip(chip), ask)
     answer = {**answers.envelope("general"), **answers.verdict(found), "not_legal_advice": True}
-    reply(form, lang, answer, tables.policy, _rows)
+    reply("policy", form, lang, answer)
 
 
 def _all(ask: Any, form: str, lang: str) -> None:
     """Every chip's status."""
     from chipwise import answers, api, catalog
-    from chipwise.cli import law_tables
-    from chipwise.tables import flat
 
-    versions = answers.envelope("general") if form == "json" else {}
+    versions = {} if form == "csv" else answers.envelope("general")
     found = [
         {**answers.verdict_entry(api.verdict(api.chip(name), ask)), **versions}
         for name in catalog.chip_ids()
     ]
-    reply(form, lang, found, law_tables.statuses, lambda a: map(flat, a))
+    reply("policy_all", form, lang, found)
 
 
 def _timeline(chip: str, ask: Any, form: str, lang: str) -> None:
     """One chip's statuses over time."""
     from chipwise import answers, api
-    from chipwise.cli import law_tables
 
     one = api.chip(chip)
     asked = {
@@ -103,24 +100,7 @@ def _timeline(chip: str, ask: Any, form: str, lang: str) -> None:
     }
     found = answers.timeline(one.id, api.timeline(one, ask), asked)
     answer = {**answers.envelope("general"), **found}
-
-    def rows(of: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [{"chip": of["chip"], **p, "rules": "; ".join(p["rules"])} for p in of["periods"]]
-
-    reply(form, lang, answer, law_tables.timeline, rows)
-
-
-def _rows(answer: dict[str, object]) -> list[dict[str, object]]:
-    """A row for each rule, with the verdict of its side and the whole."""
-    from chipwise.tables import flat
-
-    told = {k: answer[k] for k in ("chip", "to", "on", "route", "status")}
-    return [
-        {**told, "side": side, "side_status": part["status"], **flat(rule)}  # type: ignore[index]
-        for side in ("export", "import")
-        for part in (answer[side],)
-        for rule in part["rules"] or [{}]  # type: ignore[index]
-    ]
+    reply("policy_timeline", form, lang, answer)
 
 
 @click.command(
@@ -194,8 +174,6 @@ def frontier(
     In prefill and in decode tokens/s of one chip: what the rule costs in tokens, not in TPP.
     """
     from chipwise import answers, api
-    from chipwise.cli import law_tables
-    from chipwise.tables import flat
     from chipwise.units import to_base
 
     ask = api.Ask(to=to)
@@ -210,7 +188,7 @@ def frontier(
         **asked,
     )
     answer = answers.frontier(found, ask.calibration)
-    reply(form, lang, answer, law_tables.frontier, lambda a: map(flat, a["points"]))
+    reply("frontier", form, lang, answer)
 
 
 @click.command(
@@ -225,11 +203,10 @@ def claims(file: Path | None, form: str, lang: str) -> None:
     FILE holds claims of your own; docs/claims.md says how they are written.
     """
     from chipwise import answers, api
-    from chipwise.cli import law_tables
 
-    versions = answers.envelope("general") if form == "json" else {}
+    versions = {} if form == "csv" else answers.envelope("general")
     found = [{**answers.claim(one), **versions} for one in api.claims(file)]
-    reply(form, lang, found, law_tables.claims, law_tables.claim_rows)
+    reply("claims", form, lang, found)
 
 
 COMMANDS = (policy, frontier, claims)

@@ -34,32 +34,27 @@ _NAME = 28
 _PIPED = (100, 50)
 
 
-def reply(
-    form: str,
-    lang: str,
-    answer: Any,
-    table: Callable[..., Sequence[Any]],
-    rows: Callable[[Any], Iterable[Mapping[str, Any]]],
-) -> None:
-    """Print an answer in the form asked for, and nothing else.
+def reply(kind: str, form: str, lang: str, answer: Any) -> None:
+    """Give out an answer in the form asked for, and nothing else.
 
     Parameters
     ----------
+    kind : str
+        A key of `chipwise.tables.kinds.KINDS`.
     form, lang : str
         ``table``, ``json`` or ``csv``; ``en`` or ``zh``.
     answer : dict or list
         Of `chipwise.answers`.
-    table : callable
-        Makes sheets and lines of the answer, for a language.
-    rows : callable
-        Makes flat rows of the answer, for CSV.
     """
     if form == "json":
         say_out(as_json(answer) + "\n")
-    elif form == "csv":
-        say_out(as_csv(rows(answer)))
+        return
+    from chipwise.tables.kinds import KINDS
+
+    if form == "csv":
+        say_out(as_csv(KINDS[kind].rows(answer)))
     else:
-        say_out(_drawn(table(answer, lang)))
+        say_out(_drawn(KINDS[kind].document(answer, lang)))
 
 
 def say_out(text: str) -> None:

@@ -116,9 +116,9 @@ def estimate(*, form: str, lang: str, **given: Any) -> None:
 
     A static batch (--batch), or a closed loop of clients (--concurrency).
     """
-    from chipwise import questions, tables
+    from chipwise import questions
 
-    reply(form, lang, questions.estimate(given), tables.estimate, lambda a: [tables.flat(a)])
+    reply("estimate", form, lang, questions.estimate(given))
 
 
 @click.command(
@@ -170,28 +170,17 @@ def plan(*, out: Path | None, form: str, lang: str, **given: Any) -> int:
     says which limit binds. Not legal advice.
     """
     check_path(out)
-    from chipwise import questions, tables
+    from chipwise import questions
     from chipwise.words import say
 
     with progress(say(lang, "line.working")) as mapped:
         answer = questions.plan(given, map=mapped)
     if out:
         write(out, as_json(answer) + "\n")
-    reply(form, lang, answer, tables.plan, _plan_rows)
+    reply("plan", form, lang, answer)
     if out and form == "table":
         say_out(say(lang, "line.written", path=out) + "\n")
     return 0 if any(row["feasible"] for row in (*answer["chips"], *answer["apart"])) else 1
-
-
-def _plan_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    from chipwise.tables import flat
-
-    told = {k: answer[k] for k in ("model", "to", "on", "route", "price_basis")}
-    return [
-        {**told, "apart": kind == "apart", **flat(row)}
-        for kind in ("chips", "apart")
-        for row in answer[kind]
-    ]
 
 
 class _Seconds(click.ParamType[tuple[float, ...]]):
@@ -297,7 +286,7 @@ def simulate(
         check_path(path)
     from time import perf_counter
 
-    from chipwise import answers, api, tables
+    from chipwise import answers, api
 
     clients = given["concurrency"]
     sent = api.requests(
@@ -321,7 +310,7 @@ def simulate(
     limits = {k: given[k] for k in ("ttft", "tpot")}
     name = _calibration_id(given)
     answer = answers.simulation(run, name, clients=clients, elapsed=elapsed, **limits)
-    reply(form, lang, answer, tables.simulate, lambda a: [tables.flat(a)])
+    reply("simulate", form, lang, answer)
 
 
 def _scheduled(given: Mapping[str, Any], sent: Any) -> tuple[Any, dict[str, Any]]:

@@ -126,7 +126,7 @@ def train(
 
     Each with its 90 % interval. With --tp, --pp and --dp that layout; else the fastest that fits.
     """
-    from chipwise import answers, api, questions, tables
+    from chipwise import answers, api, questions
     from chipwise.units import to_base
 
     if (chip is None) == (mix is None):
@@ -140,11 +140,11 @@ def train(
     if mix is not None:
         kinds = api.train_mixed(model, mix, chips, **asked)
         answer = answers.train_mixed(kinds, name, price_basis=basis)
-        reply(form, lang, answer, tables.train_mixed, lambda a: map(tables.flat, a["kinds"]))
+        reply("train_mixed", form, lang, answer)
         return
     found = api.train(model, str(chip), chips, **asked)
     answer = answers.train(found, name, price_basis=basis)
-    reply(form, lang, answer, tables.train, lambda a: [tables.flat(a)])
+    reply("train", form, lang, answer)
 
 
 COMMANDS = (train,)

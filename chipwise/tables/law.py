@@ -6,11 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from chipwise.tables import Cell, Sheet, number, short
+from chipwise.tables import Cell, Sheet, flat, number, short
 from chipwise.units import from_base
 from chipwise.words import say, told
 
-__all__ = ["claim_rows", "claims", "frontier", "statuses", "timeline"]
+__all__ = [
+    "claim_rows",
+    "claims",
+    "frontier",
+    "policy_rows",
+    "statuses",
+    "timeline",
+    "timeline_rows",
+]
 
 Answer = Mapping[str, Any]
 Document = list["Sheet | str"]
@@ -69,6 +77,21 @@ def timeline(found: Answer, lang: str) -> Document:
     title = word("law.timeline", **asked, route=word(f"route.{found['route']}"))
     sheet = _sheet(word, title, "since status export import rules", rows)
     return [sheet, word("line.not_legal_advice")]
+
+
+def policy_rows(found: Answer) -> Iterable[Mapping[str, Any]]:
+    """A row for each rule, with the verdict of its side and the whole."""
+    asked = {k: found[k] for k in ("chip", "to", "on", "route", "status")}
+    for side in ("export", "import"):
+        status = found[side]["status"]
+        for rule in found[side]["rules"] or [{}]:
+            yield {**asked, "side": side, "side_status": status, **flat(rule)}
+
+
+def timeline_rows(found: Answer) -> Iterable[Mapping[str, Any]]:
+    """A row for each period."""
+    for period in found["periods"]:
+        yield {"chip": found["chip"], **period, "rules": "; ".join(period["rules"])}
 
 
 # -- frontier ------------------------------------------------------------------------------------

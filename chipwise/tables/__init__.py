@@ -21,11 +21,13 @@ __all__ = [
     "Sheet",
     "chips",
     "entry",
+    "entry_rows",
     "estimate",
     "flat",
     "models",
     "number",
     "plan",
+    "plan_rows",
     "policy",
     "prices",
     "rules",
@@ -694,3 +696,17 @@ def flat(answer: Answer, prefix: str = "") -> dict[str, Any]:
         elif not any(isinstance(v, Mapping) for v in value):
             row[name] = "; ".join(map(str, value))
     return row
+
+
+def entry_rows(found: Answer) -> Iterable[Mapping[str, Any]]:
+    """A row for each field of an entry of the catalog."""
+    for name, field in found["fields"].items():
+        yield {"id": found["id"], "field": name, **flat(field)}
+
+
+def plan_rows(found: Answer) -> Iterable[Mapping[str, Any]]:
+    """A row for each chip of a plan, and for each pair of chips with prefill and decode apart."""
+    asked = {k: found[k] for k in ("model", "to", "on", "route", "price_basis")}
+    for kind in ("chips", "apart"):
+        for row in found[kind]:
+            yield {**asked, "apart": kind == "apart", **flat(row)}

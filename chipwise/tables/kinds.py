@@ -1,0 +1,60 @@
+"""Kinds of answers, by their name in `docs/schema.json`: how each is told as tables and as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chipwise import tables
+from chipwise.tables import Sheet, fidelity, flat, fleet, law
+
+__all__ = ["KINDS", "Kind"]
+
+Rows = Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How an answer is told: `document` of sheets and lines for a language, `rows` for CSV."""
+
+    document: Callable[[Any, str], list[Sheet | str]]
+    rows: Callable[[Any], Rows]
+
+
+def _one(answer: Mapping[str, Any]) -> Rows:
+    yield flat(answer)
+
+
+def _each(found: Iterable[Mapping[str, Any]]) -> Rows:
+    return map(flat, found)
+
+
+def _within(key: str) -> Callable[[Any], Rows]:
+    """A row for each entry of a list in the answer."""
+    return lambda answer: map(flat, answer[key])
+
+
+_ENTRY = Kind(tables.entry, tables.entry_rows)
+
+KINDS: Mapping[str, Kind] = {
+    "estimate": Kind(tables.estimate, _one),
+    "plan": Kind(tables.plan, tables.plan_rows),
+    "simulate": Kind(tables.simulate, _one),
+    "train": Kind(tables.train, _one),
+    "train_mixed": Kind(tables.train_mixed, _within("kinds")),
+    "fleet": Kind(fleet.fleet, fleet.rows),
+    "policy": Kind(tables.policy, law.policy_rows),
+    "policy_all": Kind(law.statuses, _each),
+    "policy_timeline": Kind(law.timeline, law.timeline_rows),
+    "frontier": Kind(law.frontier, _within("points")),
+    "claims": Kind(law.claims, law.claim_rows),
+    "chips": Kind(tables.chips, _each),
+    "models": Kind(tables.models, _each),
+    "prices": Kind(tables.prices, _each),
+    "sources": Kind(tables.sources, _each),
+    "rules": Kind(tables.rules, _each),
+    **dict.fromkeys(("chips_id", "models_id", "prices_id", "sources_id", "rules_id"), _ENTRY),
+    "validate": Kind(fidelity.validate, _within("worst")),
+    "calibrate": Kind(fidelity.calibrate, fidelity.width_rows),
+}
