@@ -527,7 +527,9 @@ class Rule:
 
     `condition` is an expression over a chip's facts; `outcome` one of the statuses of a Verdict;
     `effect` what it does to them: ``control``, ``relax`` or ``note``. It is in force from `start`
-    until the day before `end`. Destinations are country codes, ``*`` for all.
+    until the day before `end`. Destinations are country codes, ``*`` for all, a minus before what
+    is not meant of all. `sure` are the countries of which a source tells whether they are among
+    them; none where that is so of all.
 
     `cases` come before `outcome`, the first that applies; `relaxes` names the rules whose outcome
     a relaxation makes milder. `items` are ``us`` (subject to US rules) or ``any``; `origins` the
@@ -566,6 +568,7 @@ class Rule:
     note: str = ""
     urls: tuple[str, ...] = ()
     place: str = ""
+    sure: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

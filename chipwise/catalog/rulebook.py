@@ -104,6 +104,13 @@ def rule_terms() -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
     return terms, {name: tuple(group["countries"]) for name, group in content["groups"].items()}
 
 
+@lru_cache(maxsize=1)
+def _unverified() -> frozenset[str]:
+    """Groups of countries without a source."""
+    groups = read_toml(DATA / "rule_terms.toml")["groups"]
+    return frozenset(n for n, group in groups.items() if group["provenance"] == "unverified")
+
+
 def _expanded(expression: str, terms: Mapping[str, str]) -> str:
     """An expression with its terms put in; what stands in quotes is left alone."""
     parts = re.split(r"""("[^"]*"|'[^']*')""", " ".join(expression.split()))
@@ -142,7 +149,10 @@ def _choices(
 
 
 def _countries(path: Path, content: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Country codes of a list of codes and groups, less what has a minus before it."""
+    """Country codes of a list of codes and groups, less what has a minus before it.
+
+    Of all countries (``*``) what is taken away stays, with its minus.
+    """
     groups = rule_terms()[1]
     added: dict[str, None] = {}
     taken: set[str] = set()
@@ -159,7 +169,20 @@ def _countries(path: Path, content: Mapping[str, Any], key: str) -> tuple[str, .
             taken.update(members)
         else:
             added.update(dict.fromkeys(members))
-    return tuple(c for c in added if c not in taken)
+    left = tuple(c for c in added if c not in taken)
+    if not left and content.get(key):
+        raise _bad(path, key, 'no country is left; give some, or "*", before those with a minus')
+    return (*left, *(f"-{c}" for c in sorted(taken))) if "*" in left else left
+
+
+def _sure(content: Mapping[str, Any]) -> frozenset[str]:
+    """Countries of which the rule tells by a source whether it means them; none if of all."""
+    named = {each.removeprefix("-") for each in content["destinations"]}
+    if named.isdisjoint(_unverified()):
+        return frozenset()
+    groups = rule_terms()[1]
+    told = named - _unverified()
+    return frozenset(country for name in told for country in groups.get(name, (name,)))
 
 
 def _shape(path: Path, content: Mapping[str, Any]) -> None:
@@ -314,6 +337,7 @@ def read_rule(path: Path) -> Rule:
         note=content.get("note", ""),
         urls=_texts(path, content, "urls"),
         place=str(path),
+        sure=_sure(content),
     )
 
 

@@ -131,6 +131,9 @@ def _plain(chip: Chip, name: str) -> tuple[Truth | Word, tuple[str, ...]]:
         return _flag(chip.sold_in_us, "sold_in_us")
     if name == "hbm_stack":
         return Truth(value=False), ()
+    if name == "us_technology":
+        fact = chip.facts.get(name)
+        return _flag(bool(fact.value) if fact else None, name)
     value = {"chip": chip.id, "vendor": chip.vendor, "country": chip.country}[name]
     shown = f"{name} {value}" if value else f"{name} unknown"
     return Word(value or None, shown, () if value else (name,)), ()
@@ -433,6 +436,14 @@ def _verdict_side(case: _Case, side: str, found: _Side, on: date) -> SideVerdict
     return SideVerdict(between(found.low, found.high), shown, left)
 
 
+def _unsure(case: _Case, rules: Iterable[Rule], on: date) -> tuple[str, ...]:
+    """Whether a rule speaks of this destination by a country group without a source."""
+    of, view = case.question, case.views[0]
+    asked = (r for r in rules if r.sure and of.route in r.routes and _counts(r, of))
+    unsure = any(of.to not in r.sure and _binds(r, view, on) for r in asked)
+    return ("country_groups",) if unsure else ()
+
+
 def _unverified(chip: Chip, traces: Iterable[RuleTrace]) -> tuple[str, ...]:
     used = dict.fromkeys(f for t in traces if t.effect != "note" for f in t.rests_on)
     facts = {name: chip.facts[name] for name in used if name in chip.facts}
@@ -482,8 +493,8 @@ def check(
     >>> check(catalog.chip("h200"), catalog.rules(), on=date(2025, 6, 1)).status
     'licence_denial'
     """
-    on = day(on)
-    case = _case(chip, tuple(rules), ask(chip, to, route, origin, end_user, include))
+    on, rules = day(on), tuple(rules)
+    case = _case(chip, rules, ask(chip, to, route, origin, end_user, include))
     export, imports, both = _outlook(case, on)
     sides = tuple(
         _verdict_side(case, side, found, on)
@@ -504,7 +515,7 @@ def check(
         not_evaluated=tuple(n for side in sides for n in side.not_evaluated),
         origin=case.question.origin,
         end_user=end_user,
-        rests_on_unverified=_unverified(chip, traces),
+        rests_on_unverified=(*_unverified(chip, traces), *_unsure(case, rules, on)),
     )
 
 

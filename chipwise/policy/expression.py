@@ -48,6 +48,7 @@ KINDS: Mapping[str, str] = {
     "dc": "flag",
     "sold_in_us": "flag",
     "hbm_stack": "flag",
+    "us_technology": "flag",
     "chip": "text",
     "vendor": "text",
     "country": "text",

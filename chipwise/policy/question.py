@@ -75,16 +75,21 @@ def day(on: date) -> date:
     return on
 
 
+def _among(country: str, listed: tuple[str, ...]) -> bool:
+    """Whether a list names a country: by its code, or by ``*`` without its code after a minus."""
+    return country in listed or ("*" in listed and f"-{country}" not in listed)
+
+
 def concerns(rule: Rule, chip: Chip, of: Question) -> bool:
     """Whether a rule speaks on such a question at all, whatever the day and the item's figures.
 
     A US rule on items speaks of those subject to it: of a US vendor, or exported from the US.
     """
     return (
-        (of.to in rule.destinations or "*" in rule.destinations)
+        _among(of.to, rule.destinations)
         and of.route in rule.routes
         and of.end_user in rule.end_users
-        and (not rule.origins or of.origin in rule.origins)
+        and (not rule.origins or _among(of.origin, rule.origins))
         and (rule.items == "any" or "US" in (chip.country, of.origin))
     )
 

@@ -613,6 +613,7 @@ def policy(found: Answer, lang: str) -> Document:
         ("missing", "facts", found["unknown"]),
         ("disputed", "facts", found["disputed"]),
         ("not_evaluated", "rules", found["not_evaluated"]),
+        ("unverified", "fields", found["rests_on_unverified"]),
     ):
         if value:
             document.append(word(f"line.{name}", **{key: "; ".join(value)}))

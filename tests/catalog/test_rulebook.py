@@ -7,7 +7,9 @@ import pytest
 
 from chipwise import catalog, policy
 from chipwise.catalog import rulebook
+from chipwise.catalog.files import DATA, read_toml
 from chipwise.errors import BadInput
+from chipwise.policy.question import COUNTRIES
 
 GOOD = {
     "id": '"a-rule"',
@@ -64,6 +66,8 @@ def test_a_rule_is_read(tmp_path: Path) -> None:
         ("destinations", '["China"]', "a country's two letters"),
         ("destinations", '["CN", "CN"]', "the same text stands twice"),
         ("destinations", "[1]", "a list of texts"),
+        ("origins", '["-US"]', "no country is left"),
+        ("destinations", '["DE", "-A:5"]', "no country is left"),
         ("routes", '["ship"]', "one of sale, reexport"),
         ("end_users", '["army"]', "one of private, state, military"),
         ("effect", '"ban"', "one of control, relax, note"),
@@ -148,6 +152,35 @@ def test_the_rules_know_the_same_words_as_the_room_that_computes() -> None:
     assert set(policy.ROUTES) == {r for rule in catalog.rules() for r in rule.routes}
     assert set(policy.INCLUDE) < set(rulebook.CONFIDENCES)
     assert {u for rule in catalog.rules() for u in rule.end_users} == set(policy.END_USERS)
+
+
+def test_all_countries_but_some(tmp_path: Path) -> None:
+    rule = rulebook.read_rule(write(tmp_path, origins='["*", "-US", "-A:6"]'))
+    assert "*" in rule.origins
+    assert "-US" in rule.origins
+    assert "-TW" in rule.origins
+    assert "US" not in rule.origins
+
+
+def test_groups_of_countries_say_where_they_are_from() -> None:
+    raw = read_toml(DATA / "rule_terms.toml")["groups"]
+    groups = rulebook.rule_terms()[1]
+    for name, group in raw.items():
+        assert set(group) == {"provenance", "source", "countries"}
+        assert group["provenance"] in ("source", "reported", "unverified"), name
+        assert len(set(groups[name])) == len(groups[name]), name
+        assert set(groups[name]) <= COUNTRIES, name
+    assert not set(groups["A:5"]) & set(groups["A:6"])
+    assert not set(groups["D:5"]) & {*groups["A:5"], *groups["A:6"]}
+    assert (len(groups["A:5"]), len(groups["A:6"]), len(groups["D:5"])) == (37, 8, 23)
+
+
+def test_a_rule_knows_of_which_countries_a_source_tells(tmp_path: Path) -> None:
+    assert rulebook.read_rule(write(tmp_path)).sure == frozenset()
+    rule = rulebook.read_rule(write(tmp_path, destinations='["D:5", "MO", "D:4", "-A:5"]'))
+    assert {"CN", "MO", "DE"} <= rule.sure
+    assert "AE" in rule.destinations
+    assert "AE" not in rule.sure
 
 
 def test_hong_kong_goes_with_china() -> None:

@@ -7,8 +7,10 @@ from itertools import pairwise
 import pytest
 
 from chipwise import catalog, policy
+from chipwise.catalog.rulebook import rule_terms
 from chipwise.errors import BadFact, BadInput, UnknownName
-from chipwise.types import Rule, Verdict
+from chipwise.policy.question import COUNTRIES
+from chipwise.types import Fact, Rule, Verdict
 from tests.policy.cases import LAST, chips, rule, rules, verdict
 
 DAY = timedelta(days=1)
@@ -129,6 +131,39 @@ def test_a_us_control_is_evaluated_only_for_what_is_subject_to_it() -> None:
     assert fires(shipped, "us-2023-10-3A090a-dc") is True
 
 
+@pytest.mark.parametrize(
+    ("on", "after"), [(date(2022, 10, 21), "unknown"), (date(2023, 11, 17), "unknown")]
+)
+def test_what_us_technology_made_abroad_is_asked_about(on: date, after: str) -> None:
+    """A foundry's export of another country's chip hangs on a fact that nobody publishes."""
+    found = verdict("br100", on, origin="TW")
+    assert found.export.status == after
+    assert "us_technology" in found.unknown
+    # At home, and before there was such a rule, it is not asked.
+    assert export("br100", on) == "free"
+    assert export("br100", date(2022, 10, 20), origin="TW") == "free"
+    # What is below 3A090 need not tell, and a US vendor's part is subject in any case.
+    assert export("mthreads-s4000", on, origin="TW") == "free"
+    assert export("h100", RULE_2023, origin="TW") == "licence_denial"
+
+
+@pytest.mark.parametrize(
+    ("made", "to", "expected"),
+    [
+        (True, "CN", "licence_denial"),
+        (False, "CN", "free"),
+        (True, "AE", "licence_approval"),
+        (True, "DE", "free"),
+    ],
+)
+def test_a_file_that_tells_the_technology_decides(made: bool, to: str, expected: str) -> None:
+    chip = catalog.chip("br100")
+    told = {**chip.facts, "us_technology": Fact(made, "", "mine")}
+    found = verdict(replace(chip, facts=told), date(2024, 6, 1), origin="TW", to=to)
+    assert found.export.status == expected
+    assert found.unknown == ()
+
+
 def test_renting_abroad_and_buying_differ() -> None:
     on = date(2025, 6, 1)
     bought, rented = verdict("h200", on), verdict("h200", on, route="rent-abroad")
@@ -178,6 +213,20 @@ def test_capacity_in_the_country_needs_what_a_sale_needs() -> None:
 )
 def test_destinations(to: str, expected: str) -> None:
     assert export("h100", date(2024, 6, 1), to=to) == expected
+
+
+@pytest.mark.parametrize("to", sorted(COUNTRIES))
+def test_a_country_that_hangs_on_groups_without_a_source_says_so(to: str) -> None:
+    groups = rule_terms()[1]
+    told = {c for name in ("A:5", "A:6", "D:5") for c in groups[name]} | {"MO"}
+    found = verdict("h100", date(2024, 6, 1), to=to)
+    assert ("country_groups" in found.rests_on_unverified) is (to not in told)
+
+
+def test_a_question_of_china_hangs_on_no_group() -> None:
+    for to in ("CN", "HK", "MO"):
+        for on in (RULE_2023, LAST):
+            assert "country_groups" not in verdict("h100", on, to=to).rests_on_unverified
 
 
 def test_a_notice_is_for_embargoed_countries_only() -> None:
