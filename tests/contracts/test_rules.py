@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,35 @@ def test_the_check_sees(change: dict[str, object], said: str) -> None:
     rule = next(r for r in RULES if r.id == "us-2023-10-3A090a-dc")
     with pytest.raises(AssertionError, match=said):
         testing.check_rule(replace(rule, **change), CHIPS)  # type: ignore[arg-type]
+
+
+LISTED = Path(__file__).parents[1] / "policy" / "listed_rules.csv"
+# Written from the law itself, beside the list.
+BESIDE = {"us-2020-06-military-end-use", "us-2022-10-fdp", "us-2023-10-fdp"}
+
+
+def test_every_rule_of_the_list_is_there_with_its_days() -> None:
+    with LISTED.open(encoding="utf-8", newline="") as file:
+        listed = {row["id"]: row for row in csv.DictReader(file)}
+    found = {
+        r.id: {
+            "id": r.id,
+            "jurisdiction": r.jurisdiction,
+            "start": r.start.isoformat(),
+            "end": r.end.isoformat() if r.end else "",
+            "confidence": r.confidence,
+        }
+        for r in RULES
+        if r.id not in BESIDE
+    }
+    assert found == listed
+
+
+def test_what_is_reported_or_proposed_counts_only_where_it_says_why() -> None:
+    for rule in RULES:
+        left_out = rule.confidence in ("reported", "proposed", "unverified", "unknown")
+        assert rule.counted == (not left_out or bool(rule.extra.get("counted_because")))
+        assert not (rule.counted and rule.confidence == "proposed")
 
 
 def test_every_row_of_law_has_its_kind() -> None:

@@ -107,6 +107,31 @@ def test_the_envelope_and_the_band_of_the_tariff(chip: str, envelope: bool, band
     assert any("25 %" in need for need in found.needs) is band
 
 
+@pytest.mark.parametrize("chip", ["h200-sxm", "h200-nvl", "mi325x", "mi300x", "b200"])
+def test_neither_envelope_nor_tariff_is_there_the_day_before(chip: str) -> None:
+    found = verdict(chip, RULE_2026 - DAY)
+    assert found.export.status == "licence_denial"
+    assert {"us-2026-01-casebycase", "us-2026-01-s232-25pct"}.isdisjoint(
+        t.id for t in found.export.rules
+    )
+    assert not any("25 %" in need for need in found.needs)
+
+
+@pytest.mark.parametrize(
+    ("chip", "tpp"),
+    [
+        ("h20", "2,368"),
+        ("l4", "1,936"),
+        ("rtx4090", "5,284.8"),
+        ("rtx4090d", "4,707.2"),
+        ("mi210", "2,896"),
+    ],
+)
+def test_the_figures_of_the_traps(chip: str, tpp: str) -> None:
+    shown = [line for t in verdict(chip, RULE_2023).export.rules for line in t.arithmetic]
+    assert any(line.startswith("TPP = ") and line.endswith(f"= {tpp}") for line in shown)
+
+
 def test_the_arithmetic_is_shown() -> None:
     found = next(t for t in verdict("l4", RULE_2023).export.rules if t.id == "us-2023-10-3A090a-dc")
     assert found.arithmetic == (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -105,6 +107,83 @@ def test_no_rule_changes_its_mind_for_want_of_a_fact(rule: Rule) -> None:
         for name in names:
             if name in chip.facts:
                 assert _item(without(chip, name), rule) in (known, None)
+
+
+_TRIALS = (1e-3, 0.3, 0.9, 1.1, 3.0, 1e3)
+_CHOICES: dict[str, tuple[str | bool, ...]] = {
+    "market": ("datacenter", "workstation", "consumer"),
+    "sold_in_us": (True, False),
+}
+_FACTS = (*_CHOICES, "die_area", "memory_bandwidth", "scaleup_bandwidth", "pcie_bandwidth")
+
+
+def _could_be(chip: Chip, name: str) -> list[Chip]:
+    """The chip with other values of one fact."""
+    if name in _CHOICES:
+        return [replace(chip, **{name: value}) for value in _CHOICES[name]]  # type: ignore[arg-type]
+    fact = chip.facts[name]
+    values = [by * float(fact.value or 0.0) for by in _TRIALS]
+    if name.endswith("_bandwidth") and name != "memory_bandwidth":
+        return [replace(chip, facts={**chip.facts, name: replace(fact, value=v)}) for v in values]
+    stated = getattr(chip, name)
+    return [replace(chip, **{name: by * stated}) for by in _TRIALS]  # type: ignore[arg-type]
+
+
+def _unknown_where_it_decides(chip: Chip) -> None:
+    """For each rule: if other values of a fact give another answer, without it there is none."""
+    for name in _FACTS:
+        if name not in chip.facts:
+            continue
+        poorer, others = without(chip, name), _could_be(chip, name)
+        for rule in RULES:
+            answers = {_item(each, rule) for each in (chip, *others)}
+            found = policy.trace(rule, poorer)
+            if {True, False} <= answers:
+                assert found.fires is None, f"{rule.id} on {chip.id} without {name}"
+                assert name in found.missing, f"{rule.id} on {chip.id} names {found.missing}"
+            elif found.fires is None and _item(chip, rule) is not None:
+                assert name in found.missing
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_fact_that_decides_is_unknown_without_it(name: str) -> None:
+    _unknown_where_it_decides(catalog.chip(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda c: c.id)
+def test_a_fact_that_decides_is_unknown_without_it_for_all(chip: Chip) -> None:
+    _unknown_where_it_decides(chip)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda c: c.id)
+def test_a_timeline_is_the_verdict_of_each_day_around_every_turn(chip: Chip) -> None:
+    periods = policy.timeline(chip, RULES, since=FIRST, until=LAST)
+    for turn in DAYS:
+        for on in (turn - timedelta(days=1), turn):
+            if on >= FIRST:
+                day, known = policy.check(chip, RULES, on=on), at(periods, on)
+                sides = (day.status, day.export.status, day.imports.status)
+                assert sides == (known.status, known.export, known.imports), on
+
+
+@pytest.mark.slow
+def test_all_chips_on_all_days_take_less_than_a_second_of_computing() -> None:
+    """In a process of its own, so that nothing is at hand from before."""
+    code = """
+import time
+from datetime import date
+from chipwise import catalog, policy
+chips, rules = [catalog.chip(each) for each in catalog.chip_ids()], catalog.rules()
+start = time.process_time()
+for chip in chips:
+    policy.timeline(chip, rules, since=date(2022, 10, 1), until=catalog.as_of())
+print(time.process_time() - start)
+"""
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert float(found.stdout) < 1.0
 
 
 @given(chips, days, asked)
