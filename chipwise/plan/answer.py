@@ -66,8 +66,8 @@ def answer(made: Deployment, model: Model, workload: Workload, terms: Terms) -> 
         made = replace(made, decode=replace(made.decode, replicas=copies))
         one = perf.estimate(model, workload, made, calibration)
     simulated: dict[str, float] = {}
-    if terms.simulate and made.prefill is None:
-        simulated = trial.run(made, model, workload, terms.calibration, terms.seed)
+    if terms.simulate:
+        simulated = trial.run(made, one, model, workload, calibration, terms.seed)
     return priced(made, one, simulated, model, workload, terms)
 
 

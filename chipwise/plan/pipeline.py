@@ -11,8 +11,8 @@ import numpy as np
 
 from chipwise.errors import BadInput, Infeasible
 from chipwise.plan import pareto
-from chipwise.plan.answer import Terms, answer, describe
-from chipwise.plan.apart import pairs
+from chipwise.plan.answer import Terms, answer
+from chipwise.plan.apart import Halves, pairs, propose_pair
 from chipwise.plan.candidates import (
     Candidates,
     bounds,
@@ -22,14 +22,13 @@ from chipwise.plan.candidates import (
     score,
     shortage,
 )
+from chipwise.plan.settle import settle
 from chipwise.plan.space import Search
 from chipwise.types import Array, Chip, Deployment, Model, Plan, PlanRow, Workload
 
 __all__ = ["search", "together"]
 
 _UNDIVIDED = "none of the degrees asked for divides the model's layers and heads over this chip"
-# How often the simulation may send the search back for a gentler deployment.
-_ATTEMPTS = 6
 
 
 def search(
@@ -68,29 +67,80 @@ def search(
         A chip that cannot do it has a row that says which limit binds, and by how much.
     """
     choice = choice or Search()
-    apart = pairs(chips, model, workload, terms, choice) if mode != "agg" else []
+    halves = Halves(model, workload, terms, choice)
+    apart = pairs(chips, halves) if mode != "agg" else []
+    rows: list[PlanRow] = []
     if mode == "disagg":
-        rows = [_own(chip, apart, terms) for chip in chips]
+        apart = [_judged(row, halves) if _is_own(row) else row for row in apart]
     else:
         one = partial(together, model=model, workload=workload, terms=terms, choice=choice)
         rows = list(map(one, chips))
-    able = [r for r in (*rows, *apart) if r.feasible]
-    front = pareto.front(
+    apart, front = _fronted(rows, apart, halves)
+    if mode == "disagg":
+        rows = [_own(chip, apart, terms) for chip in chips]
+    considered = sum(r.considered for r in (*rows, *apart))
+    able = tuple(r for r in apart if r.feasible)
+    return Plan(model, workload, tuple(rows), able, tuple(front), considered)
+
+
+def _fronted(
+    rows: Sequence[PlanRow], apart: Sequence[PlanRow], halves: Halves
+) -> tuple[list[PlanRow], list[PlanRow]]:
+    """Those with both sides apart, the best of them simulated, and the front of what was.
+
+    Simulated is what the closed form puts on the front; where the simulation lets none of all
+    stand, what it puts there next.
+    """
+    apart = list(apart)
+    while halves.terms.simulate:
+        # Where nothing has a price, what yields most for a chip stands for the front.
+        front = _front((*rows, *apart)) or sorted(apart, key=_yield)[-1:]
+        guessed = [i for i, row in enumerate(apart) if not row.simulated and row in front]
+        for i in guessed:
+            apart[i] = _judged(apart[i], halves)
+        stands = [r for r in (*rows, *apart) if r.feasible and r.simulated]
+        if stands or not guessed:
+            return apart, _front(stands)
+    return apart, _front((*rows, *apart))
+
+
+def _yield(row: PlanRow) -> float:
+    """Output tokens each second and chip; below all where there are none."""
+    if row.estimate is None or not row.feasible:
+        return -1.0
+    return row.quantities["throughput"].value / float(np.asarray(row.estimate.chips))
+
+
+def _front(rows: Sequence[PlanRow]) -> list[PlanRow]:
+    """The feasible rows that no other beats in cost, tpot and ttft at once."""
+    able = [row for row in rows if row.feasible]
+    found = pareto.front(
         [r.usd_token.mid if r.usd_token else np.nan for r in able],
         [r.quantities["tpot"].value for r in able],
         [r.quantities["ttft"].value for r in able],
     )
-    considered = sum(r.considered for r in (*rows, *apart))
-    return Plan(
-        model, workload, tuple(rows), tuple(apart), tuple(able[i] for i in front), considered
-    )
+    return [able[i] for i in found]
+
+
+def _judged(row: PlanRow, halves: Halves) -> PlanRow:
+    """A row with both sides apart, as the simulation lets it stand."""
+    if not halves.terms.simulate or row.deployment is None or row.deployment.prefill is None:
+        return row
+    propose = partial(propose_pair, row.deployment.prefill.chip, row.deployment.decode.chip, halves)
+    found = settle(propose, halves.model, halves.workload, halves.terms)
+    return found or row
+
+
+def _is_own(row: PlanRow) -> bool:
+    """Whether one chip does both jobs, apart."""
+    made = row.deployment
+    return bool(made and made.prefill and made.decode.chip is made.prefill.chip)
 
 
 def _own(chip: Chip, apart: Sequence[PlanRow], terms: Terms) -> PlanRow:
     """The row of a chip that does both jobs itself, apart."""
     for found in apart:
-        made = found.deployment
-        if made and made.prefill and made.decode.chip is made.prefill.chip is chip:
+        if _is_own(found) and found.chip is chip:
             return found
     why = "no deployment with prefill and decode apart keeps the target on the chips allowed"
     return PlanRow(chip, feasible=False, why=why, verdict=terms.verdicts.get(chip.id))
@@ -109,60 +159,29 @@ def together(chip: Chip, model: Model, workload: Workload, terms: Terms, choice:
         return replace(blank, why=_UNDIVIDED)
     if not any(np.any(c.estimate.fits) for c in tried):
         return replace(blank, why=shortage(chip, model, workload, terms.calibration, choice))
-    best = pick(tried, workload, bounds(workload), terms.gpus)
-    if best is None:
+    made = settle(partial(_propose, tried, workload, terms), model, workload, terms)
+    if made is None:
         return replace(blank, why=missed(tried, workload, terms.gpus))
-    made = _settle(best, tried, model, workload, terms)
     if made.feasible:
         made = replace(made, runners_up=_runners_up(made, tried, model, workload, terms))
     return replace(made, considered=considered)
 
 
-def _settle(
-    best: tuple[Candidates, int],
+def _propose(
     tried: Sequence[Candidates],
-    model: Model,
     workload: Workload,
     terms: Terms,
-) -> PlanRow:
-    """The closed form's choice, or the next one that the simulation lets stand."""
-    limits = bounds(workload)
-    allowed, notes = limits.copy(), tuple[str, ...]()
-    chosen: tuple[Candidates, int] | None = best
-    last, over = None, np.ones(2)
-    for _ in range(_ATTEMPTS):
-        if chosen is None:
-            break
-        found, i = chosen
-        last = answer(found.one(i), model, workload, terms)
-        if not terms.simulate:
-            return last
-        over = _excess(last, workload, limits)
-        if np.all(over <= 1.0):
-            return replace(last, notes=(*last.notes, *notes))
-        if not notes:
-            first = describe(last.deployment)
-            notes = (f"the closed form preferred {first}, which misses the target when simulated",)
-        # Ask the closed form for as much less as the simulation found too much.
-        predicted = np.array([found.estimate.ttft[i], found.estimate.tpot[i]])  # type: ignore[index]
-        gentler = np.minimum(allowed, predicted / np.clip(over, 1.001, 2.0))
-        allowed = np.where(over > 1.0, gentler, allowed)
-        chosen = pick(tried, workload, allowed, terms.gpus)
-    assert last is not None
-    worst = int(np.argmax(over))
-    why = (
-        f"{('ttft', 'tpot')[worst]} at the {workload.percentile:g}th percentile is "
-        f"{over[worst]:.2f} × its limit when simulated, with {describe(last.deployment)}"
-    )
-    return replace(last, feasible=False, why=why)
-
-
-def _excess(made: PlanRow, workload: Workload, limits: Array) -> Array:
-    """How many times each limit the simulated percentile is."""
-    at = f"p{workload.percentile:g}"
-    return np.array(
-        [made.simulated[f"ttft_{at}"] / limits[0], made.simulated[f"tpot_{at}"] / limits[1]]
-    )
+    limits: Array,
+    _last: Deployment | None,
+    _over: Array,
+) -> tuple[Deployment, Array] | None:
+    """The closed form's best within limits, and its ttft and tpot; see settle.Propose."""
+    best = pick(tried, workload, limits, terms.gpus)
+    if best is None:
+        return None
+    found, i = best
+    made = found.estimate
+    return found.one(i), np.array([np.asarray(made.ttft)[i], np.asarray(made.tpot)[i]])
 
 
 def _runners_up(

@@ -2,29 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from chipwise import perf, serving
 from chipwise.perf import engines
-from chipwise.types import Array, Calibration, Deployment, Model, Simulation, Workload
+from chipwise.types import (
+    Array,
+    Calibration,
+    Deployment,
+    Estimate,
+    Model,
+    Prompts,
+    Side,
+    Simulation,
+    Workload,
+)
 
-__all__ = ["run"]
+__all__ = ["highest_rate", "run"]
 
 # Clients of a closed loop issue this many requests each; the first wave is left out.
 _REQUESTS_PER_CLIENT = 4
 _FEWEST_REQUESTS = 60
 _RATE_REQUESTS = 1500
-_BLOCK = 16
+_RATE_WITHIN = 0.05
+# With data-parallel attention SGLang charges the running this much less.
+_SGLANG_DP = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stage:
+    """What is played: the `share` of a deployment that stands for the whole.
+
+    `clients` of a closed loop in that share.
+    """
+
+    made: Deployment
+    model: Model
+    workload: Workload
+    calibration: Calibration
+    share: float
+    clients: int
 
 
 def run(
-    made: Deployment, model: Model, workload: Workload, calibration: Calibration, seed: int
+    made: Deployment,
+    one: Estimate,
+    model: Model,
+    workload: Workload,
+    calibration: Calibration,
+    seed: int,
 ) -> dict[str, float]:
-    """One rank of one replica, at the load that falls on it.
+    """The smallest part of a deployment that stands for the whole, at the load that falls on it.
 
-    A closed loop of the deployment's batch where the workload states no rate, else Poisson
-    arrivals; the first wave and what the queue was empty for are left out.
+    That is one rank of one replica, or, with prefill and decode apart, as many ranks of both as
+    keep their proportion. A closed loop of the deployment's batch where the workload states no
+    rate, else Poisson arrivals; the first wave and what the queue was empty for are left out.
+
+    Parameters
+    ----------
+    one : Estimate
+        What the closed form says of the deployment.
 
     Returns
     -------
@@ -32,14 +75,12 @@ def run(
         ttft and tpot by mean and percentile [s], `throughput` of the deployment [token/s],
         `preemptions`.
     """
-    side = made.decode
-    groups = float(np.asarray(side.dp * np.asarray(side.pp)))
-    spread = float(np.asarray(side.replicas)) * groups
+    stage = _stage(made, one, model, workload, calibration)
     if workload.rate is None:
-        played, warm, rate = _closed(made, model, workload, calibration, seed)
+        played, warm, rate = _closed(stage, seed)
     else:
-        played, warm = _open(made, model, workload, calibration, seed)
-        rate = workload.rate / spread * float(np.max(workload.osl))
+        played, warm = _open(stage, seed)
+        rate = workload.rate * stage.share * float(np.max(workload.osl))
     found = serving.metrics.summary(played, warm)
     named = {
         f"{name}_{at}": value
@@ -50,9 +91,59 @@ def run(
     return {
         **named,
         **_percentile(played, warm, workload.percentile),
-        "throughput": rate * spread,
+        "throughput": rate / stage.share,
         "preemptions": float(played.preemptions),
     }
+
+
+def highest_rate(
+    made: Deployment,
+    one: Estimate,
+    model: Model,
+    workload: Workload,
+    calibration: Calibration,
+    seed: int,
+) -> float | None:
+    """The highest rate of Poisson arrivals at which a deployment keeps its target. [request/s]
+
+    None where the workload limits no ttft, since then a queue may grow without end, or where no
+    rate is low enough. Parameters are those of `run`.
+    """
+    if workload.ttft is None:
+        return None
+    stage = _stage(made, one, model, workload, calibration)
+
+    def play(rate: float) -> Simulation:
+        return _open(replace(stage, workload=replace(workload, rate=rate / stage.share)), seed)[0]
+
+    def holds(played: Simulation) -> bool:
+        ends = workload.ttft, workload.tpot, workload.percentile
+        return serving.capacity.keeps(played, *ends, warmup=_RATE_REQUESTS // 10)
+
+    start = float(np.asarray(one.throughput)) / float(np.max(workload.osl)) * stage.share
+    found = serving.capacity.highest_rate(play, holds, start=start, within=_RATE_WITHIN)
+    return None if found is None else found[0] / stage.share
+
+
+def _stage(
+    made: Deployment, one: Estimate, model: Model, workload: Workload, calibration: Calibration
+) -> _Stage:
+    """The part that is played."""
+    if made.prefill is None:
+        share = 1.0 / _ranks(made.decode)
+        clients = float(np.asarray(made.decode.batch)) * float(np.asarray(made.decode.replicas))
+    else:
+        share = 1.0 / gcd(_ranks(made.decode), _ranks(made.prefill))
+        # Little's law: as many as the closed form has in flight, on both sides together.
+        length = float(np.max(workload.osl))
+        spent = np.asarray(one.ttft) + (length - 1.0) * np.asarray(one.tpot)
+        clients = float(np.asarray(one.throughput)) / length * float(spent)
+    return _Stage(made, model, workload, calibration, share, max(int(clients * share), 1))
+
+
+def _ranks(side: Side) -> int:
+    """Schedulers of a side: one for each replica, data-parallel rank and stage of a pipeline."""
+    return int(np.asarray(side.replicas * np.asarray(side.dp) * side.pp))
 
 
 def _percentile(played: Simulation, warm: int, at: float) -> dict[str, float]:
@@ -65,55 +156,92 @@ def _percentile(played: Simulation, warm: int, at: float) -> dict[str, float]:
     }
 
 
-def _closed(
-    made: Deployment, model: Model, workload: Workload, calibration: Calibration, seed: int
-) -> tuple[Simulation, int, float]:
-    """Run of a closed loop, requests to leave out, output tokens each second of the rank."""
-    side = made.decode
-    clients = max(int(np.asarray(side.batch / (side.dp * np.asarray(side.pp)))), 1)
+def _closed(stage: _Stage, seed: int) -> tuple[Simulation, int, float]:
+    """Run of a closed loop, requests to leave out, output tokens each second."""
+    clients = stage.clients
     count = max(_REQUESTS_PER_CLIENT * clients, _FEWEST_REQUESTS)
-    isl, osl = _lengths(workload, count, seed)
-    played = _play(made, model, workload, calibration, None, (isl, osl), clients)
+    played = _play(stage, None, _lengths(stage.workload, count, seed), clients)
     start, end = serving.metrics.steady(played, clients)
     rate = serving.metrics.output_tokens_per_second(played, start, end)
     return played, min(clients, count // 2), rate
 
 
-def _open(
-    made: Deployment, model: Model, workload: Workload, calibration: Calibration, seed: int
-) -> tuple[Simulation, int]:
-    """Run of Poisson arrivals at this rank's share of the rate, and requests to leave out."""
-    side = made.decode
-    assert workload.rate is not None
-    spread = float(np.asarray(side.dp * np.asarray(side.pp) * side.replicas))
-    isl, osl = _lengths(workload, _RATE_REQUESTS, seed)
-    arrival = serving.arrivals.poisson(workload.rate / spread, _RATE_REQUESTS, seed)
-    played = _play(made, model, workload, calibration, arrival, (isl, osl), None)
+def _open(stage: _Stage, seed: int) -> tuple[Simulation, int]:
+    """Run of Poisson arrivals at this part's share of the rate, and requests to leave out."""
+    assert stage.workload.rate is not None
+    rate = stage.workload.rate * stage.share
+    arrival = serving.arrivals.poisson(rate, _RATE_REQUESTS, seed)
+    played = _play(stage, arrival, _lengths(stage.workload, _RATE_REQUESTS, seed), None)
     return played, _RATE_REQUESTS // 10
 
 
 def _play(
-    made: Deployment,
-    model: Model,
-    workload: Workload,
-    calibration: Calibration,
+    stage: _Stage,
     arrival: Array | None,
     lengths: tuple[NDArray[np.int64], NDArray[np.int64]],
     clients: int | None,
 ) -> Simulation:
-    """One rank of the deployment under a load, with the engine's limits and the cache it has."""
-    side = made.decode
-    length = float(np.max(workload.isl) + np.max(workload.osl))
-    return serving.simulate(
-        perf.step_table(model, made, side, calibration),
-        arrival,
-        *lengths,
-        concurrency=clients,
-        blocks=perf.kv_blocks(model, made, side, calibration, length, _BLOCK),
-        block_size=_BLOCK,
+    """The part under a load, with the engine's scheduler, its limits and the cache it has."""
+    made = stage.made
+    load: dict[str, Any] = {"concurrency": clients, **_shared(stage.workload, lengths[0])}
+    if made.prefill is None:
+        server = _server(stage, made.decode, 1)
+        flags = _flags(made, int(lengths[0].max()))
+        named = {k: getattr(server, k) for k in ("blocks", "block_size", "max_seqs", "max_tokens")}
+        told = {**load, **named, **flags}
+        return serving.simulate(server.table, arrival, *lengths, **told)
+    ahead, behind = (
+        _server(stage, side, round(_ranks(side) * stage.share))
+        for side in (made.prefill, made.decode)
+    )
+    moving = float(np.asarray(perf.kv_transfer(stage.model, made, 1.0)))
+    return serving.simulate_apart(ahead, behind, arrival, *lengths, latency_token=moving, **load)
+
+
+def _server(stage: _Stage, side: Side, count: int) -> serving.Server:
+    """So many ranks of a side; the stages of a pipeline share a rank's cache."""
+    made, size = stage.made, serving.presets.flags(stage.made.backend)["block_size"]
+    length = float(np.max(stage.workload.isl) + np.max(stage.workload.osl))
+    blocks = perf.kv_blocks(stage.model, made, side, stage.calibration, length, size)
+    return serving.Server(
+        table=perf.step_table(stage.model, made, side, stage.calibration),
+        blocks=int(blocks // np.asarray(side.pp)),
+        block_size=size,
         max_seqs=engines.defaults(made.backend, side.chip).max_seqs,
         max_tokens=int(np.max(made.chunk)),
+        replicas=count,
     )
+
+
+def _flags(made: Deployment, longest: int) -> Mapping[str, Any]:
+    """Flags of the engine's newest version.
+
+    Overlapped scheduling stays out: the host's time was fitted to a synchronous replay, so that
+    what it saves and what it delays is in the calibration already.
+    """
+    told = dict(serving.presets.flags(made.backend)) | {"asynchronous": False}
+    del told["block_size"]
+    if longest > int(np.max(made.chunk)):
+        told["chunked"] = True  # the only way in which such a prompt is served
+    if made.backend == "sglang" and float(np.asarray(made.decode.dp)) > 1:
+        told["conservativeness"] = _SGLANG_DP
+    return told
+
+
+def _shared(workload: Workload, isl: NDArray[np.int64]) -> dict[str, Any]:
+    """What the prompts share, where some of them is to be found in the cache."""
+    hit = int(float(np.max(workload.prefix_hit)) * float(np.max(workload.isl)))
+    if hit < 1:
+        return {}
+    head = np.minimum(hit, isl - 1)
+    each = np.arange(len(isl))
+    prompts = Prompts(
+        offset=2 * np.arange(len(isl) + 1),
+        ident=np.stack((np.zeros_like(each), each + 1), axis=1).ravel(),
+        length=np.stack((head, isl - head), axis=1).ravel(),
+        output=each + len(isl) + 1,
+    )
+    return {"prefix_caching": True, "prompts": prompts}
 
 
 def _lengths(

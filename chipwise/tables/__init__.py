@@ -450,7 +450,8 @@ def _apart(word: _Say, found: Answer) -> Document:
     able = [row for row in found["apart"] if row["feasible"]]
     if not able:
         return []
-    best = sorted(able, key=_dearness)[:_MOST_APART]
+    # What was simulated before what the closed form alone speaks for.
+    best = sorted(able, key=lambda row: (not row["simulated"], *_dearness(row)))[:_MOST_APART]
     rows = []
     for row in best:
         sides = [row["deployment"][side]["chip"] for side in ("prefill", "decode")]
@@ -500,6 +501,7 @@ def _front(word: _Say, found: Answer) -> Document:
 def _assumed(word: _Say, found: Answer, able: Sequence[Answer]) -> list[str]:
     """What an answer takes for granted, line by line."""
     lines = [_load(word, found), _target(word, found)] if "chips" in found else [_load(word, found)]
+    lines.append(_highest(word, able))
     lines += _flags(word, [r for r in able if not r["deployment"]["prefill"]] or able)
     formats = dict.fromkeys(row["deployment"]["kv"] for row in able)
     if formats:
@@ -559,6 +561,17 @@ def _target(word: _Say, found: Answer) -> str:
     if not limits:
         return word("line.no_target")
     return word("line.target", percentile=f"{load['percentile']:g}", limits=", ".join(limits))
+
+
+def _highest(word: _Say, able: Sequence[Answer]) -> str:
+    """The highest rates at which the simulation keeps the target, where it was asked for."""
+    rates = {
+        short(row["chip"]): row["simulated"]["highest_rate"]
+        for row in able
+        if not row["deployment"]["prefill"] and "highest_rate" in row.get("simulated", {})
+    }
+    told = ", ".join(f"{chip} {number(rate)}/s" for chip, rate in rates.items())
+    return word("line.highest_rate", rates=told) if rates else ""
 
 
 def _flags(word: _Say, able: Sequence[Answer]) -> list[str]:
