@@ -8,13 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from time import perf_counter
 from typing import Any
 
-from chipwise import answers, api, catalog
-from chipwise.cost import parse_override
-from chipwise.types import Workload
+import numpy as np
 
-__all__ = ["asked", "day", "estimate", "load", "plan"]
+from chipwise import answers, api, catalog, perf
+from chipwise.cost import parse_override
+from chipwise.errors import BadInput, UnknownName
+from chipwise.types import Simulation, StepTable, Trace, Workload
+from chipwise.units import to_base
+
+__all__ = [
+    "asked",
+    "day",
+    "entries",
+    "entry",
+    "estimate",
+    "load",
+    "plan",
+    "simulate",
+    "train",
+]
 
 _ASK = (
     *("cost", "region", "to", "route", "on", "origin", "end_user"),
@@ -23,6 +38,12 @@ _ASK = (
 _LOAD = ("load", "rate", "ttft", "tpot", "percentile", "prefix_hit")
 _DEGREES = ("tp", "pp", "ep", "dp")
 _CHOICE = ("mode", "kv", "backend", "chunk", "link")
+_ENGINE = ("tp", "ep", "weights", "kv", "backend", "chunk", "calibration")
+_TRAINED = (
+    *("seq", "batch", "precision", "tokens", "rank", "frozen", "stack", "link"),
+    *("checkpoint", "overlap"),
+)
+_LAYOUT = ("tp", "pp", "cp", "ep", "dp", "interleave", "micro", "shard", "recompute", "reach")
 
 
 def _named(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -113,3 +134,208 @@ def plan(given: Mapping[str, Any], map: Callable[..., Iterable[Any]] = map) -> d
     return answers.plan(
         found, calibration, to=ask.to, on=day(ask), route=ask.route, price_basis=ask.cost
     )
+
+
+def simulate(
+    given: Mapping[str, Any], *, record_steps: bool = False
+) -> tuple[Simulation, dict[str, Any]]:
+    """A simulation, and the answer of `simulate`.
+
+    Parameters
+    ----------
+    given : mapping
+        ``model`` and ``chip``, or ``step_time`` and ``kv_blocks``; one of ``trace``, ``rate`` and
+        ``concurrency``; and any other option of `chipwise simulate`.
+    record_steps : bool
+        Keep a row for each iteration.
+    """
+    clients = given.get("concurrency")
+    sent = api.requests(
+        given.get("trace"),
+        rate=given.get("rate"),
+        clients=clients,
+        count=given.get("requests") or 1000,
+        **_named(given, ("isl", "osl", "low", "seed")),
+    )
+    table, flags = _scheduled(given, sent)
+    # A run of one request first, so that loading the compiled code is not timed.
+    api.simulate(_smallest(), table, **{**flags, "priority": None, "prompts": None})
+    start = perf_counter()
+    run = api.simulate(sent, table, clients=clients, record_steps=record_steps, **flags)
+    elapsed = perf_counter() - start
+    answer = answers.simulation(
+        run,
+        "stated" if given.get("step_time") else _calibration(asked(given)),
+        clients=clients,
+        ttft=given.get("ttft"),
+        tpot=given.get("tpot"),
+        elapsed=elapsed,
+    )
+    return run, answer
+
+
+def _scheduled(given: Mapping[str, Any], sent: Trace) -> tuple[StepTable, dict[str, Any]]:
+    """Seconds of an iteration, and the scheduler's flags, of a model or as stated."""
+    stated, model = given.get("step_time"), given.get("model")
+    blocks, seqs, tokens = given.get("kv_blocks"), 256, 8192
+    size = given.get("block_size") or 16
+    if (stated is None) == (model is None):
+        raise BadInput("give either a MODEL with --chip, or --step-time with --kv-blocks")
+    if stated is not None:
+        if blocks is None:
+            raise BadInput("--kv-blocks is missing; with --step-time it must be given")
+        if given.get("chip") is not None:
+            raise BadInput("--chip goes with a MODEL; --step-time takes the place of both")
+        table = StepTable(*stated)
+    else:
+        if given.get("chip") is None:
+            raise BadInput("--chip is missing; say on which chip the model runs")
+        length = float(sent.isl.mean() + sent.osl.mean())
+        table, room, usual = api.engine(
+            model,  # type: ignore[arg-type]  # one of both is given
+            given["chip"],
+            length,
+            size=size,
+            **_named(given, _ENGINE),
+        )
+        blocks, seqs, tokens = blocks or room, usual.max_seqs, given.get("chunk") or usual.chunk
+    by_priority = given.get("policy") == "priority"
+    if by_priority and sent.priority is None:
+        raise BadInput("--policy priority needs a trace with a column priority")
+    caching = bool(given.get("prefix_caching"))
+    return table, {
+        "blocks": blocks,
+        "block_size": size,
+        "max_seqs": given.get("max_num_seqs") or seqs,
+        "max_tokens": given.get("max_num_batched_tokens") or tokens,
+        "asynchronous": not given.get("sync", True),
+        "prefix_caching": caching,
+        "long_prefill": given.get("long_prefill_token_threshold", 0),
+        "reserve": given.get("reserve_full_isl", True),
+        "watermark": given.get("watermark", 0.0),
+        "priority": sent.priority if by_priority else None,
+        "prompts": sent.prompts if caching else None,
+    }
+
+
+def _smallest() -> Trace:
+    """A load of one request that fits any cache."""
+    one = np.ones(1, np.int64)
+    return Trace(np.zeros(1), one, one)
+
+
+def train(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The answer of `train` with its kind: of one kind of chips, or of a mix.
+
+    Parameters
+    ----------
+    given : mapping
+        ``model``, ``chip`` or ``mix``, ``chips`` (how many), ``seq``, ``batch``, and any other
+        option of `chipwise train`; ``mtbf`` in hours.
+    """
+    chip, mix = given.get("chip"), given.get("mix")
+    if (chip is None) == (mix is None):
+        raise BadInput("give either --chip, or --mix with several kinds of chips")
+    asking = _named(given, _TRAINED)
+    asking["mtbf"] = given.get("mtbf") and to_base(given["mtbf"], "h")
+    asking["layout"] = _named(given, _LAYOUT)
+    asking["ask"] = asked(_named(given, ("cost", "region", "prices")))
+    basis = asking["ask"].cost
+    if mix is not None:
+        kinds = api.train_mixed(given["model"], mix, given["chips"], **asking)
+        return "train_mixed", answers.train_mixed(kinds, "training", price_basis=basis)
+    assert chip is not None
+    found = api.train(given["model"], chip, given["chips"], **asking)
+    return "train", answers.train(found, "training", price_basis=basis)
+
+
+def entries(kind: str) -> list[dict[str, Any]]:
+    """Every entry of one kind of the catalog, a row each.
+
+    Parameters
+    ----------
+    kind : str
+        ``chips``, ``models``, ``prices``, ``sources`` or ``rules``.
+    """
+    return _LISTED[kind]()
+
+
+def entry(kind: str, key: str) -> dict[str, Any]:
+    """One entry of the catalog, every value with unit, source and date.
+
+    Parameters
+    ----------
+    kind : str
+        As for `entries`.
+    key : str
+        Its name.
+
+    Raises
+    ------
+    UnknownName
+        If there is none; with the nearest.
+    """
+    return {**answers.envelope("general"), **_ENTRY[kind](key)}
+
+
+def _models() -> list[dict[str, Any]]:
+    found = [catalog.model(name) for name in catalog.model_ids()]
+    return [answers.model_entry(m, float(perf.parameters(m))) for m in found]
+
+
+def _model(key: str) -> dict[str, Any]:
+    one = api.model(key)
+    return answers.model(one, float(perf.parameters(one)))
+
+
+def _prices(chip: str | None = None) -> list[tuple[dict[str, Any], Any]]:
+    """Prices with their answers; those that would share an id are numbered."""
+    found, seen = [], dict[str, int]()
+    for price in catalog.prices(chip):
+        told = answers.price(price)
+        seen[told["id"]] = seen.get(told["id"], 0) + 1
+        if seen[told["id"]] > 1:
+            told["id"] = f"{told['id']}:{seen[told['id']]}"
+        found.append((told, price))
+    return found
+
+
+def _price(key: str) -> dict[str, Any]:
+    for told, price in _prices():
+        if told["id"] == key:
+            return {**answers.price_fields(price), "id": key}
+    chip = catalog.chip(key)
+    kinds = dict.fromkeys(price.kind for price in catalog.prices(chip.id))
+    together = [catalog.price(chip.id, kind) for kind in kinds]
+    fields = {p.kind: answers.price_fields(p)["fields"]["usd"] for p in together if p}
+    return {"id": chip.id, "fields": fields}
+
+
+def _source(key: str) -> dict[str, Any]:
+    known = catalog.sources()
+    if key not in known:
+        raise UnknownName("source", key, known)
+    return answers.source_fields(key, known[key])
+
+
+def _rule(key: str) -> dict[str, Any]:
+    known = {r.id: r for r in catalog.rules()}
+    if key not in known:
+        raise UnknownName("rule", key, known)
+    return answers.rule_fields(known[key])
+
+
+_LISTED: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
+    "chips": lambda: [answers.chip_entry(catalog.chip(name)) for name in catalog.chip_ids()],
+    "models": _models,
+    "prices": lambda: [told for told, _ in _prices()],
+    "sources": lambda: [answers.source(k, v) for k, v in catalog.sources().items()],
+    "rules": lambda: [answers.rule(r) for r in catalog.rules()],
+}
+_ENTRY: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "chips": lambda key: answers.chip(api.chip(key)),
+    "models": _model,
+    "prices": _price,
+    "sources": _source,
+    "rules": _rule,
+}

@@ -30,6 +30,8 @@ __all__ = [
     "chip_ids",
     "chip_name_index",
     "economics",
+    "known_chip",
+    "known_model",
     "left_out",
     "model",
     "model_ids",
@@ -86,8 +88,11 @@ def chip(name: str) -> Chip:
     >>> chip("h200").id
     'nvidia-h200-sxm'
     """
-    if name.endswith(".toml"):
-        return read_chip(Path(name))
+    return read_chip(Path(name)) if name.endswith(".toml") else known_chip(name)
+
+
+def known_chip(name: str) -> Chip:
+    """A chip of the catalog by any of its names; no name is read as a file's."""
     found = exact("chips", name) or begins("chips", name)
     return _chip(only("chips", name, found))
 
@@ -107,8 +112,11 @@ def _variants(name: str) -> Iterator[tuple[str, str | None]]:
         name, weights = shorter, weights or suffix
 
 
-def _named(name: str) -> Model:
-    """A model of the catalog by any of its names, tuned and quantised variants included."""
+def known_model(name: str) -> Model:
+    """A model of the catalog by any of its names; no name is read as a file's.
+
+    Tuned and quantised variants are known by the network that they are of.
+    """
     for form, weights in _variants(name):
         if found := exact("models", form):
             base = _model(only("models", name, found))
@@ -140,4 +148,4 @@ def model(name: str) -> Model:
         return read_config(path / "config.json")
     if path.is_dir() and name.startswith((".", "/")):
         raise BadInput(f"{path}: there is no config.json in it")
-    return _named(name)
+    return known_model(name)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import click
 
 from chipwise.cli.inputs import output_options
@@ -17,19 +14,15 @@ def _example(text: str) -> str:
     return f"\b\nExample:\n  chipwise {text}"
 
 
-def _show(kind: str, form: str, lang: str, found: Mapping[str, Any]) -> None:
-    """One entry: every value with unit, source and date."""
-    from chipwise import answers
+def _tell(kind: str, key: str | None, form: str, lang: str) -> None:
+    """All entries, a row each, with the versions that any answer carries; or one of them."""
+    from chipwise import answers, questions
 
-    reply(kind, form, lang, {**answers.envelope("general"), **found})
-
-
-def _list(kind: str, form: str, lang: str, found: Sequence[Mapping[str, Any]]) -> None:
-    """All entries, a row each; each carries the versions that any answer carries."""
-    from chipwise import answers
-
+    if key is not None:
+        reply(f"{kind}_id", form, lang, questions.entry(kind, key))
+        return
     versions = {} if form == "csv" else answers.envelope("general")
-    reply(kind, form, lang, [{**e, **versions} for e in found])
+    reply(kind, form, lang, [{**e, **versions} for e in questions.entries(kind)])
 
 
 @click.command(
@@ -42,13 +35,7 @@ def chips(chip: str | None, form: str, lang: str) -> None:
 
     ID is a chip's id or usual name, or a TOML file of your own.
     """
-    from chipwise import answers, catalog
-
-    if chip is not None:
-        _show("chips_id", form, lang, answers.chip(catalog.chip(chip)))
-        return
-    found = [answers.chip_entry(catalog.chip(name)) for name in catalog.chip_ids()]
-    _list("chips", form, lang, found)
+    _tell("chips", chip, form, lang)
 
 
 @click.command(
@@ -62,29 +49,7 @@ def models(model: str | None, form: str, lang: str) -> None:
 
     ID is a model's name on Hugging Face or a short one, or a config.json of your own.
     """
-    from chipwise import answers, catalog, perf
-
-    if model is not None:
-        one = catalog.model(model)
-        _show("models_id", form, lang, answers.model(one, float(perf.parameters(one))))
-        return
-    found = [catalog.model(name) for name in catalog.model_ids()]
-    entries = [answers.model_entry(m, float(perf.parameters(m))) for m in found]
-    _list("models", form, lang, entries)
-
-
-def _prices(chip: str | None = None) -> list[tuple[dict[str, Any], Any]]:
-    """Prices with their answers; those that would share an id are numbered."""
-    from chipwise import answers, catalog
-
-    found, seen = [], dict[str, int]()
-    for price in catalog.prices(chip):
-        entry = answers.price(price)
-        seen[entry["id"]] = seen.get(entry["id"], 0) + 1
-        if seen[entry["id"]] > 1:
-            entry["id"] = f"{entry['id']}:{seen[entry['id']]}"
-        found.append((entry, price))
-    return found
+    _tell("models", model, form, lang)
 
 
 @click.command(
@@ -97,20 +62,7 @@ def prices(name: str | None, form: str, lang: str) -> None:
 
     ID is a chip, or the id of one offer as the list in JSON has it.
     """
-    from chipwise import answers, catalog
-
-    if name is None:
-        _list("prices", form, lang, [entry for entry, _ in _prices()])
-        return
-    for entry, price in _prices():
-        if entry["id"] == name:
-            _show("prices_id", form, lang, {**answers.price_fields(price), "id": name})
-            return
-    chip = catalog.chip(name)
-    kinds = dict.fromkeys(price.kind for price in catalog.prices(chip.id))
-    together = [catalog.price(chip.id, kind) for kind in kinds]
-    fields = {p.kind: answers.price_fields(p)["fields"]["usd"] for p in together if p}
-    _show("prices_id", form, lang, {"id": chip.id, "fields": fields})
+    _tell("prices", name, form, lang)
 
 
 @click.command(
@@ -120,16 +72,7 @@ def prices(name: str | None, form: str, lang: str) -> None:
 @output_options
 def sources(key: str | None, form: str, lang: str) -> None:
     """What the catalog's values stand on: title, address, day of retrieval."""
-    from chipwise import answers, catalog
-    from chipwise.errors import UnknownName
-
-    known = catalog.sources()
-    if key is None:
-        _list("sources", form, lang, [answers.source(k, v) for k, v in known.items()])
-        return
-    if key not in known:
-        raise UnknownName("source", key, known)
-    _show("sources_id", form, lang, answers.source_fields(key, known[key]))
+    _tell("sources", key, form, lang)
 
 
 @click.command(short_help="Export and import rules as data.", epilog=_example("rules"))
@@ -137,16 +80,7 @@ def sources(key: str | None, form: str, lang: str) -> None:
 @output_options
 def rules(rule: str | None, form: str, lang: str) -> None:
     """Export and import rules as data; with an ID every part of one."""
-    from chipwise import answers, catalog
-    from chipwise.errors import UnknownName
-
-    known = {r.id: r for r in catalog.rules()}
-    if rule is None:
-        _list("rules", form, lang, [answers.rule(r) for r in known.values()])
-        return
-    if rule not in known:
-        raise UnknownName("rule", rule, known)
-    _show("rules_id", form, lang, answers.rule_fields(known[rule]))
+    _tell("rules", rule, form, lang)
 
 
 COMMANDS = (chips, models, prices, sources, rules)

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from chipwise.cli.inputs import output_options
-from chipwise.cli.output import as_csv, check_path, progress, reply, say_out, write
+from chipwise.cli.output import check_path, progress, reply, say_out, write
+from chipwise.tables.written import as_csv
 
 __all__ = ["COMMANDS"]
 

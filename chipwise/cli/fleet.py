@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from chipwise.cli.inputs import Number, output_options
-from chipwise.cli.output import as_json, check_path, reply, write
+from chipwise.cli.output import check_path, reply, write
 from chipwise.errors import BadInput
+from chipwise.tables.written import as_json
 
 __all__ = ["COMMANDS"]
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
     from chipwise.tables import Cell, Sheet
 
-__all__ = ["as_csv", "as_json", "check_path", "progress", "reply", "say_out", "write"]
+__all__ = ["check_path", "progress", "reply", "say_out", "write"]
 
 # Text of a table may be broken at so many columns, where room is scarce.
 _PHRASE = 18
@@ -46,6 +43,8 @@ def reply(kind: str, form: str, lang: str, answer: Any) -> None:
     answer : dict or list
         Of `chipwise.answers`.
     """
+    from chipwise.tables.written import as_csv, as_json
+
     if form == "json":
         say_out(as_json(answer) + "\n")
         return
@@ -65,22 +64,6 @@ def say_out(text: str) -> None:
         # Nothing more may reach the closed pipe when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(0) from None
-
-
-def as_json(answer: Any) -> str:
-    """An answer as one JSON document."""
-    return json.dumps(answer, ensure_ascii=False, indent=2, allow_nan=False)
-
-
-def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as CSV, with every column that any of them has; unknown is empty."""
-    found = list(rows)
-    names = list(dict.fromkeys(name for row in found for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
-    return text.getvalue()
 
 
 def _console(*, stderr: bool = False) -> Console:

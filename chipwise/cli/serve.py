@@ -23,7 +23,8 @@ from chipwise.cli.inputs import (
     money_options,
     output_options,
 )
-from chipwise.cli.output import as_csv, as_json, check_path, progress, reply, say_out, write
+from chipwise.cli.output import check_path, progress, reply, say_out, write
+from chipwise.tables.written import as_csv, as_json
 
 __all__ = ["COMMANDS"]
 
@@ -284,98 +285,15 @@ def simulate(
     """
     for path in (requests_out, iterations_out):
         check_path(path)
-    from time import perf_counter
+    from chipwise import questions
 
-    from chipwise import answers, api
-
-    clients = given["concurrency"]
-    sent = api.requests(
-        given["trace"],
-        rate=given["rate"],
-        clients=clients,
-        count=given["requests"] or 1000,
-        **{k: given[k] for k in ("isl", "osl", "low", "seed")},
-    )
-    table, flags = _scheduled(given, sent)
-    # A run of one request first, so that loading the compiled code is not timed.
-    api.simulate(_smallest(), table, **{**flags, "priority": None, "prompts": None})
-    start = perf_counter()
-    run = api.simulate(sent, table, clients=clients, record_steps=bool(iterations_out), **flags)
-    elapsed = perf_counter() - start
+    run, answer = questions.simulate(given, record_steps=bool(iterations_out))
     if requests_out:
         write(requests_out, _request_rows(run))
     if iterations_out:
         columns = {name: values.tolist() for name, values in run.steps.items()}
         write(iterations_out, _columns(columns))
-    limits = {k: given[k] for k in ("ttft", "tpot")}
-    name = _calibration_id(given)
-    answer = answers.simulation(run, name, clients=clients, elapsed=elapsed, **limits)
     reply("simulate", form, lang, answer)
-
-
-def _scheduled(given: Mapping[str, Any], sent: Any) -> tuple[Any, dict[str, Any]]:
-    """Seconds of an iteration, and the scheduler's flags, of a model or as stated."""
-    from chipwise import api
-    from chipwise.errors import BadInput
-    from chipwise.types import StepTable
-
-    stated = given["step_time"]
-    blocks, seqs, tokens = given["kv_blocks"], 256, 8192
-    if (stated is None) == (given["model"] is None):
-        raise BadInput("give either a MODEL with --chip, or --step-time with --kv-blocks")
-    if stated is not None:
-        if blocks is None:
-            raise BadInput("--kv-blocks is missing; with --step-time it must be given")
-        if given["chip"] is not None:
-            raise BadInput("--chip goes with a MODEL; --step-time takes the place of both")
-        table = StepTable(*stated)
-    else:
-        if given["chip"] is None:
-            raise BadInput("--chip is missing; say on which chip the model runs")
-        degrees = {k: given[k] for k in ("tp", "ep", "weights", "kv", "backend", "chunk")}
-        length = float(sent.isl.mean() + sent.osl.mean())
-        table, room, usual = api.engine(
-            given["model"],
-            given["chip"],
-            length,
-            calibration=given["calibration"],
-            size=given["block_size"],
-            **degrees,
-        )
-        blocks, seqs, tokens = blocks or room, usual.max_seqs, given["chunk"] or usual.chunk
-    by_priority = given["policy"] == "priority"
-    if by_priority and sent.priority is None:
-        raise BadInput("--policy priority needs a trace with a column priority")
-    return table, {
-        "blocks": blocks,
-        "block_size": given["block_size"],
-        "max_seqs": given["max_num_seqs"] or seqs,
-        "max_tokens": given["max_num_batched_tokens"] or tokens,
-        "asynchronous": not given["sync"],
-        "prefix_caching": given["prefix_caching"],
-        "long_prefill": given["long_prefill_token_threshold"],
-        "reserve": given["reserve_full_isl"],
-        "watermark": given["watermark"],
-        "priority": sent.priority if by_priority else None,
-        "prompts": sent.prompts if given["prefix_caching"] else None,
-    }
-
-
-def _smallest() -> Any:
-    """A load of one request that fits any cache."""
-    import numpy as np
-
-    from chipwise.types import Trace
-
-    one = np.ones(1, np.int64)
-    return Trace(np.zeros(1), one, one)
-
-
-def _calibration_id(given: Mapping[str, Any]) -> str:
-    """Id of the calibration that a simulation used; none where its step time was stated."""
-    from chipwise import catalog
-
-    return "stated" if given["step_time"] else catalog.calibration(given["calibration"]).id
 
 
 def _request_rows(run: Any) -> str:

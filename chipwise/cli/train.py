@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -18,13 +17,11 @@ from chipwise.cli.inputs import (
     output_options,
 )
 from chipwise.cli.output import reply
-from chipwise.errors import BadInput
 
 __all__ = ["COMMANDS"]
 
 _SHARE = Number(0.0, 1.0)
 _BUDGET = Number(0.0, 1e18, open_low=True)
-_DEGREES = ("tp", "pp", "cp", "ep", "dp", "interleave", "micro", "shard", "recompute", "reach")
 _COUNT = Whole(1, 1_000_000)
 
 
@@ -112,39 +109,15 @@ def _layout_options(command: Any) -> Any:
 @money_options
 @config_option
 @output_options
-def train(
-    model: str,
-    *,
-    chip: str | None,
-    mix: Mapping[str, float] | None,
-    chips: int,
-    form: str,
-    lang: str,
-    **given: Any,
-) -> None:
+def train(*, form: str, lang: str, **given: Any) -> None:
     """Step time, MFU, memory and best layout of training MODEL; days and dollars for a budget.
 
     Each with its 90 % interval. With --tp, --pp and --dp that layout; else the fastest that fits.
     """
-    from chipwise import answers, api, questions
-    from chipwise.units import to_base
+    from chipwise import questions
 
-    if (chip is None) == (mix is None):
-        raise BadInput("give either --chip, or --mix with several kinds of chips")
-    taken = ("seq", "batch", "precision", "tokens", "rank", "frozen", "stack", "link")
-    asked = {name: given[name] for name in (*taken, "checkpoint", "overlap")}
-    asked["mtbf"] = given["mtbf"] and to_base(given["mtbf"], "h")
-    asked["layout"] = {name: given[name] for name in _DEGREES if given[name] is not None}
-    asked["ask"] = questions.asked({name: given[name] for name in ("cost", "region", "prices")})
-    name, basis = "training", given["cost"]
-    if mix is not None:
-        kinds = api.train_mixed(model, mix, chips, **asked)
-        answer = answers.train_mixed(kinds, name, price_basis=basis)
-        reply("train_mixed", form, lang, answer)
-        return
-    found = api.train(model, str(chip), chips, **asked)
-    answer = answers.train(found, name, price_basis=basis)
-    reply("train", form, lang, answer)
+    kind, answer = questions.train(given)
+    reply(kind, form, lang, answer)
 
 
 COMMANDS = (train,)
