@@ -20,6 +20,7 @@ from chipwise.types import Simulation, StepTable, Trace, Workload
 from chipwise.units import to_base
 
 __all__ = [
+    "PLAN",
     "asked",
     "day",
     "entries",
@@ -44,6 +45,11 @@ _TRAINED = (
     *("checkpoint", "overlap"),
 )
 _LAYOUT = ("tp", "pp", "cp", "ep", "dp", "interleave", "micro", "shard", "recompute", "reach")
+# Every option that bears on the answer of `plan`.
+PLAN = (
+    *("model", "chips", "isl", "osl", "weights", "prices"),
+    *(*_ASK, *_LOAD, *_DEGREES, *_CHOICE),
+)
 
 
 def _named(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

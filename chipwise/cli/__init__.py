@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import click
 
-from chipwise.cli import catalog, fidelity, fleet, law, serve, train
+from chipwise.cli import catalog, fidelity, fleet, law, serve, sweep, train
 from chipwise.errors import ChipwiseError, UnknownName
 
 __all__ = ["app", "main"]
@@ -51,6 +51,7 @@ for _command in (
     *serve.COMMANDS,
     *train.COMMANDS,
     *fleet.COMMANDS,
+    *sweep.COMMANDS,
     *law.COMMANDS,
     *catalog.COMMANDS,
     *fidelity.COMMANDS,

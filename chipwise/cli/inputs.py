@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ __all__ = [
     "Whole",
     "Wholes",
     "config_option",
+    "grid",
     "law_options",
     "money_options",
     "output_options",
@@ -269,18 +270,77 @@ def _from_file(ctx: click.Context, _: click.Parameter, path: Path | None) -> Non
     if path is None:
         return
     from chipwise.catalog.files import read_toml
+
+    ctx.default_map = {
+        str(param.name): value for param, value in _options(ctx, path, read_toml(path))
+    }
+
+
+def _options(
+    ctx: click.Context, path: Path, content: Mapping[str, Any]
+) -> Iterator[tuple[click.Parameter, Any]]:
+    """Options of a command with their values of a file, each as the option would take it."""
     from chipwise.errors import BadInput, UnknownName
 
     known = _keys(ctx.command)
-    found = {}
-    for key, value in read_toml(path).items():
+    for key, value in content.items():
         spelt = key.replace("_", "-")
         if spelt not in known:
             raise BadInput(f"{path}: {UnknownName('key', key, known)}")
         param = known[spelt]
         given = _listed(value) if param.multiple else value
-        found[str(param.name)] = _checked(ctx, path, key, param, given)
-    ctx.default_map = found
+        yield param, _checked(ctx, path, key, param, given)
+
+
+def grid(
+    command: click.Command, path: Path, names: Collection[str]
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Options of a command that a file fixes, and those of its table ``grid``, all read.
+
+    Parameters
+    ----------
+    command : click.Command
+        Whose options the keys are.
+    path : Path
+        A TOML file.
+    names : collection of str
+        Options that it may have.
+
+    Raises
+    ------
+    BadInput
+        If a key or value is not an option's: file, line, what was expected.
+    """
+    from chipwise.catalog.files import read_toml, where
+    from chipwise.errors import BadInput
+
+    content = read_toml(path)
+    axes = content.pop("grid", {})
+    if not isinstance(axes, dict):
+        raise BadInput(f"{where(path, 'grid')}: grid: a table of lists was expected")
+    ctx = click.Context(command)
+    within = click.Context(_limited(command, names))
+
+    def read(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        for param, value in _options(within, path, table):
+            yield str(param.name), param.type_cast_value(ctx, value)
+
+    found: dict[str, list[Any]] = {}
+    for key, values in axes.items():
+        if not isinstance(values, list) or not values:
+            raise BadInput(f"{where(path, key)}: grid.{key}: a list of values was expected")
+        for value in values:
+            ((name, each),) = read({key: value})
+            found.setdefault(name, []).append(each)
+    fixed = dict(read(content))
+    for name in sorted({*fixed} & {*found}):
+        raise BadInput(f"{where(path, name)}: {name} stands outside of grid and in it; keep one")
+    return fixed, found
+
+
+def _limited(command: click.Command, names: Collection[str]) -> click.Command:
+    """A command with some of its options."""
+    return click.Command(command.name, params=[p for p in command.params if p.name in names])
 
 
 def _keys(command: click.Command) -> Mapping[str, Any]:

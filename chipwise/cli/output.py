@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from chipwise.tables import Cell, Sheet
 
-__all__ = ["check_path", "progress", "reply", "say_out", "write"]
+__all__ = ["bar", "check_path", "progress", "reply", "say_out", "write"]
 
 # Text of a table may be broken at so many columns, where room is scarce.
 _PHRASE = 18
@@ -227,21 +227,27 @@ def _mask() -> int:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[..., Iterable[Any]]]:
-    """A `map` for work that takes more than a second; on a terminal it shows how far it is."""
+def bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Told how much is done and how much there is; on a terminal it shows that."""
     if not sys.stderr.isatty():
-        yield map
+        yield lambda done, whole: None
         return
     from rich.progress import Progress
 
     with Progress(console=_console(stderr=True), transient=True) as shown:
         task = shown.add_task(label, total=None)
+        yield lambda done, whole: shown.update(task, completed=done, total=whole)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` for work that takes more than a second; on a terminal it shows how far it is."""
+    with bar(label) as tell:
 
         def run(function: Callable[..., Any], items: Iterable[Any]) -> Iterator[Any]:
             found = list(items)
-            shown.update(task, total=len(found))
-            for item in found:
+            for done, item in enumerate(found):
+                tell(done, len(found))
                 yield function(item)
-                shown.advance(task)
 
         yield run

@@ -34,6 +34,7 @@ __all__ = [
     "short",
     "simulate",
     "sources",
+    "sweep",
     "train",
     "train_mixed",
 ]
@@ -43,6 +44,7 @@ Document = list["Sheet | str"]
 _Say = Callable[..., str]
 _NONE = "—"
 _MOST_APART = 3
+_MOST_ERRORS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +385,18 @@ def train_mixed(found: Answer, lang: str) -> Document:
         chip=short(found["waits_for"]),
     )
     return [line, *(part for kind in found["kinds"] for part in train(kind, lang))]
+
+
+def sweep(found: Answer, lang: str) -> Document:
+    """What a sweep came to, with the commonest errors."""
+    word = partial(say, lang)
+    commonest = sorted(found["errors"].items(), key=lambda pair: -pair[1])[:_MOST_ERRORS]
+    names = ("points", "rows", "feasible", "parts", "kept")
+    return [
+        word("line.swept", **{name: f"{found[name]:,}" for name in names}),
+        *(word("line.times", count=count, what=told(lang, error)) for error, count in commonest),
+        word("line.written", path=found["out"]),
+    ]
 
 
 def plan(found: Answer, lang: str) -> Document:

@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "estimate": Kind(tables.estimate, _one),
     "plan": Kind(tables.plan, tables.plan_rows),
     "simulate": Kind(tables.simulate, _one),
+    "sweep": Kind(tables.sweep, _one),
     "train": Kind(tables.train, _one),
     "train_mixed": Kind(tables.train_mixed, _within("kinds")),
     "fleet": Kind(fleet.fleet, fleet.rows),
