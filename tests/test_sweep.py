@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from chipwise import sweep
@@ -197,6 +199,22 @@ def test_a_library_that_is_needed_and_absent_is_named(tmp_path, monkeypatch, cap
 def command(file: Path, out: Path, *more: str) -> list[str]:
     program = Path(sys.executable).with_name("chipwise")
     return [str(program), "sweep", str(file), "--out", str(out), "--part", "2", *more]
+
+
+@pytest.mark.slow
+def test_what_it_came_to_is_told_as_the_schema_says(tmp_path, capsys):
+    text = TOML.replace("[64, 128, 256, 512]", "[64, 20000000]").replace("[512, 1024, 2048]", "[9]")
+    asked = ["sweep", str(write(tmp_path, TOML)), "--out", str(tmp_path / "out"), "--format"]
+    assert main([*asked, "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    schema = json.loads((Path(__file__).parents[1] / "docs" / "schema.json").read_text("utf-8"))
+    jsonschema.validate(found, {"$ref": "#/$defs/sweep", "$defs": schema["$defs"]})
+    assert (found["points"], found["rows"], found["parts"]) == (36, 36, 1)
+    assert main([*asked, "table", "--lang", "zh"]) == 0
+    assert "36 个点" in capsys.readouterr().out
+    write(tmp_path, text)
+    assert main([*asked, "table"]) == 2
+    assert "20000000" in capsys.readouterr().err
 
 
 def killed_at_random(started: list[str], out: Path, seed: int, count: int) -> None:
