@@ -20,7 +20,8 @@ from chipwise.perf import engines
 from chipwise.perf.training_memory import TrainingMemory, training_total
 from chipwise.plan import describe
 from chipwise.plan.frontier import Frontier, FrontierPoint, Worth
-from chipwise.plan.training import Run, TrainingAnswer, describe_layout, mixed_step
+from chipwise.plan.training import Run, TrainingAnswer, describe_layout
+from chipwise.plan.training_mix import MixedAnswer
 from chipwise.types import (
     Chip,
     Deployment,
@@ -71,6 +72,7 @@ __all__ = [
     "source_fields",
     "timeline",
     "train",
+    "train_each",
     "train_mixed",
     "verdict",
     "verdict_entry",
@@ -538,20 +540,47 @@ def train(of: TrainingAnswer, calibration: str, *, price_basis: str) -> dict[str
     }
 
 
-def train_mixed(
-    of: Sequence[TrainingAnswer], calibration: str, *, price_basis: str
+def train_each(
+    of: Sequence[tuple[Chip, TrainingAnswer | str]], calibration: str, *, price_basis: str
 ) -> dict[str, Any]:
-    """JSON of `train` for several kinds of chips that share every batch."""
-    step, slowest = mixed_step(of)
-    tokens = sum(_number(a.training.seq) * _number(a.training.batch) for a in of)
+    """JSON of `train` for several kinds of chips side by side, each alone."""
+    found = next(answer for _, answer in of if not isinstance(answer, str))
+    training = found.training
     return {
         **envelope(calibration),
-        "model": of[0].training.model.id,
-        "chip_count": sum(a.chips for a in of),
-        "step_s": step,
-        "waits_for": slowest,
-        "tokens_per_s": tokens / step,
-        "kinds": [train(a, calibration, price_basis=price_basis) for a in of],
+        "model": training.model.id,
+        "chip_count": found.chips,
+        "seq": int(_number(training.seq)),
+        "global_batch": int(_number(training.batch)),
+        "price_basis": price_basis,
+        "chips": [
+            {"chip": kind.id, "feasible": False, "why": answer}
+            if isinstance(answer, str)
+            else {
+                **train(answer, calibration, price_basis=price_basis),
+                "feasible": True,
+                "why": "",
+            }
+            for kind, answer in of
+        ],
+    }
+
+
+def train_mixed(of: MixedAnswer, calibration: str, *, price_basis: str) -> dict[str, Any]:
+    """JSON of `train` for several kinds of chips that share every batch."""
+    training = of.kinds[0].training
+    return {
+        **envelope(calibration),
+        "model": training.model.id,
+        "chip_count": sum(a.chips for a in of.kinds),
+        "seq": int(_number(training.seq)),
+        "global_batch": sum(int(_number(a.training.batch)) for a in of.kinds),
+        "step_s": _interval(of.step),
+        "waits_for": of.slowest,
+        "tokens_per_s": of.rate,
+        **_run(of.run),
+        "price_basis": price_basis,
+        "kinds": [train(a, calibration, price_basis=price_basis) for a in of.kinds],
     }
 
 

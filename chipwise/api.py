@@ -24,7 +24,7 @@ from chipwise.claims import Judged, judge
 from chipwise.errors import BadInput, Infeasible, UnknownName
 from chipwise.perf import engines
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format, role_format
-from chipwise.perf.training import OVERLAPS, Layout, Training, peak
+from chipwise.perf.training import OVERLAPS, PRECISIONS, Layout, Training
 from chipwise.perf.training_memory import training_total
 from chipwise.plan import Search, Terms
 from chipwise.plan.candidates import check_rates, shortage
@@ -40,6 +40,7 @@ from chipwise.plan.training import (
     describe_layout,
     search_training,
 )
+from chipwise.plan.training_mix import MixedAnswer, counts, mixed_training
 from chipwise.policy.question import FIRST_DAY
 from chipwise.types import (
     Chip,
@@ -83,6 +84,7 @@ __all__ = [
     "terms",
     "timeline",
     "train",
+    "train_each",
     "train_mixed",
     "verdict",
     "workload",
@@ -664,11 +666,10 @@ def train(
         raise BadInput(f"frozen is {frozen:g}; it must be a share from 0 to 1")
     training = Training(of, seq, batch, precision, 1.0 if rank else frozen, rank)
     _shares(overlap or {})
-    known = replace(_training_terms(on, ask, stack, link, tokens), overlap=overlap or {})
-    if mtbf:
-        known = replace(known, mtbf=mtbf)
-    if checkpoint:
-        known = replace(known, checkpoint=checkpoint)
+    known = replace(
+        _training_terms([on], ask, tokens, mtbf, checkpoint), overlap=overlap or {},
+        stack=stack or default_stack(on), network=link or network(on),
+    )  # fmt: skip
     fixed = dict(layout or {})
     for name in fixed:
         if name not in _LAYOUT:
@@ -699,30 +700,82 @@ def _shares(overlap: Mapping[str, float]) -> None:
 
 
 def _training_terms(
-    on: Chip, ask: Ask, stack: str | None, link: float | None, tokens: float | None
+    on: Sequence[Chip],
+    ask: Ask,
+    tokens: float | None,
+    mtbf: float | None,
+    checkpoint: float | None,
 ) -> TrainingTerms:
-    """Calibration, network, money and grid of a training."""
+    """Calibration, money, grid and failures of a training; stack and network of the first chip."""
     economics = catalog.economics()
     pue = economics.get(f"pue.{ask.region}", economics["pue.default"])
-    common = terms([on], ask)
-    return TrainingTerms(
+    common = terms(on, ask)
+    made = TrainingTerms(
         training_calibration(),
-        stack or default_stack(on),
-        link or network(on),
+        default_stack(on[0]),
+        network(on[0]),
         tokens,
         common.hourly,
         common.carbon,
         _wall(economics) * float(pue.value or 1.0),
     )
+    return replace(made, mtbf=mtbf or made.mtbf, checkpoint=checkpoint or made.checkpoint)
+
+
+def train_each(
+    of: str | Model, on: Sequence[str | Chip], chips: int, *, precision: str = "bf16", **asked: Any
+) -> tuple[tuple[Chip, TrainingAnswer | str], ...]:
+    """The same training on as many chips of each of several kinds, to compare them.
+
+    A kind that lacks the precision trains in bf16, and says so; one that cannot hold the model has
+    the reason in place of an answer.
+
+    Parameters
+    ----------
+    of : str or Model
+        What is trained.
+    on : sequence of str or Chip
+        Kinds of chips.
+    chips : int
+        Chips of each kind. [1]
+    precision : str
+        As for `train`.
+    **asked
+        As for `train`, alike for all kinds.
+
+    Raises
+    ------
+    Infeasible
+        If none of them can: why each cannot.
+    """
+    rows: list[tuple[Chip, TrainingAnswer | str]] = []
+    for kind in (chip(each) for each in on):
+        lacks = PRECISIONS.get(precision, "bf16") not in ("bf16", "fp16", *kind.flops)
+        used = "bf16" if lacks else precision
+        try:
+            found = train(of, kind, chips, precision=used, **asked)
+        except Infeasible as error:
+            rows.append((kind, str(error)))
+            continue
+        note = (f"it has no {precision} and trains in bf16",) if lacks else ()
+        rows.append((kind, replace(found, notes=(*note, *found.notes))))
+    if all(isinstance(found, str) for _, found in rows):
+        raise Infeasible("; ".join(str(found) for _, found in rows))
+    return tuple(rows)
 
 
 def train_mixed(
-    of: str | Model, shares: Mapping[str, float], chips: int, *, batch: float, **asked: Any
-) -> tuple[TrainingAnswer, ...]:
+    of: str | Model,
+    shares: Mapping[str, float],
+    chips: int,
+    *,
+    batch: float,
+    tokens: float | None = None,
+    **asked: Any,
+) -> MixedAnswer:
     """The same for a fleet of several kinds: each kind trains its part of every batch.
 
-    The batch is divided by the arithmetic that each kind brings; `plan.training.mixed_step` says
-    how long a step of all takes.
+    The batch is divided so that the kinds wait least for one another.
 
     Parameters
     ----------
@@ -734,25 +787,32 @@ def train_mixed(
         Chips in all. [1]
     batch : float
         Sequences of a step over all kinds. [1]
+    tokens : float, optional
+        Budget of the run. [token]
     **asked
         As for `train`, alike for all kinds.
     """
-    if not shares or min(shares.values()) <= 0:
+    if not shares or not all(0 < share < np.inf for share in shares.values()):
         raise BadInput("shares must be positive numbers, one for each kind of chip")
-    whole = sum(shares.values())
-    kinds = [(chip(name), round(chips * share / whole)) for name, share in shares.items()]
-    precision = asked.get("precision", "bf16")
-    speed = [count * peak(kind, precision) for kind, count in kinds]
-    parts = []
-    for (kind, count), brought in zip(kinds, speed, strict=True):
+    _positive(tokens=tokens, **{name: asked.get(name) for name in ("mtbf", "checkpoint")})
+    _whole(chips=chips, batch=batch)
+    names = [chip(name) for name in shares]
+    kinds = list(zip(names, counts(chips, list(shares.values())), strict=True))
+    for kind, count in kinds:
         if count < 1:
             raise BadInput(f"a share of {kind.name} leaves it no chip of {chips}")
-        unit = 1
-        while count % (2 * unit) == 0 and 2 * unit <= batch * brought / sum(speed):
-            unit *= 2
-        part = max(round(batch * brought / sum(speed) / unit), 1) * unit
-        parts.append(train(of, kind, count, batch=part, **asked))
-    return tuple(parts)
+    known = _training_terms(
+        [kind for kind, _ in kinds],
+        asked.get("ask") or Ask(),
+        tokens,
+        asked.get("mtbf"),
+        asked.get("checkpoint"),
+    )
+
+    def solve(kind: Chip, count: int, part: int) -> TrainingAnswer:
+        return train(of, kind, count, batch=part, **asked)
+
+    return mixed_training(kinds, int(batch), asked.get("precision", "bf16"), solve, known)
 
 
 def fleet_problem(

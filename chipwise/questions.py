@@ -231,13 +231,13 @@ def _smallest() -> Trace:
 
 
 def train(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The answer of `train` with its kind: of one kind of chips, or of a mix.
+    """The answer of `train` with its kind: of one kind of chips, of several each alone, of a mix.
 
     Parameters
     ----------
     given : mapping
-        ``model``, ``chip`` or ``mix``, ``chips`` (how many), ``seq``, ``batch``, and any other
-        option of `chipwise train`; ``mtbf`` in hours.
+        ``model``, ``chip`` (several with commas) or ``mix``, ``chips`` (how many), ``seq``,
+        ``batch``, and any other option of `chipwise train`; ``mtbf`` in hours.
     """
     chip, mix = given.get("chip"), given.get("mix")
     if (chip is None) == (mix is None):
@@ -251,6 +251,10 @@ def train(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         kinds = api.train_mixed(given["model"], mix, given["chips"], **asking)
         return "train_mixed", answers.train_mixed(kinds, "training", price_basis=basis)
     assert chip is not None
+    several = [each.strip() for each in chip.split(",")]
+    if len(several) > 1:
+        rows = api.train_each(given["model"], several, given["chips"], **asking)
+        return "train_each", answers.train_each(rows, "training", price_basis=basis)
     found = api.train(given["model"], chip, given["chips"], **asking)
     return "train", answers.train(found, "training", price_basis=basis)
 

@@ -45,6 +45,7 @@ CASES = [
         "train",
         [*TRAIN, "--chip", "910c", "--tp", "8", "--pp", "4", "--dp", "4", "--lora-rank", "8"],
     ),
+    ("train_each", [*TRAIN, "--chip", "h200,910c,h20", "--tokens", "1e12", "--precision", "fp8"]),
     ("train_mixed", [*TRAIN, "--mix", "h800=0.5,h20=0.5", "--tokens", "1e12"]),
     ("policy", ["policy", "h200"]),
     ("policy", ["policy", "910c", "--route", "rent-in-country", "--on", "2023-01-01"]),

@@ -147,8 +147,10 @@ def _needed(sheet: Sheet, at: int, *, wide: bool) -> int:
 
 def _name(sheet: Sheet) -> int | None:
     """Width of a first column whose names are short enough not to be broken."""
-    longest = max((len(row[0].text) for row in sheet.rows), default=0)
-    return max(longest, len(sheet.headings[0])) if longest <= _NAME else None
+    from rich.cells import cell_len
+
+    longest = max((cell_len(row[0].text) for row in sheet.rows), default=0)
+    return max(longest, cell_len(sheet.headings[0])) if longest <= _NAME else None
 
 
 def _broken(line: str, *, wide: bool) -> list[str]:

@@ -68,11 +68,15 @@ def _layout_options(command: Any) -> Any:
     epilog="\b\nExamples:\n"
     "  chipwise train llama-2-70b --chip h200 --chips 1024 --seq 4096 --global-batch 1024 "
     "--tokens 2e12\n"
+    "  chipwise train deepseek-v3 --chip h800,h20,910c --chips 2048 --seq 4096 "
+    "--global-batch 15360 \\\n    --precision fp8 --tokens 14.8e12\n"
     "  chipwise train deepseek-v3 --mix h800=0.5,h20=0.5 --chips 2048 --seq 4096 "
     "--global-batch 15360 \\\n    --precision fp8"
 )
 @click.argument("model")
-@click.option("--chip", help="Chip of the catalog, or a TOML file of your own.")
+@click.option(
+    "--chip", help="Chip of the catalog, or a TOML file of your own; several, as a,b, are compared."
+)
 @click.option("--mix", type=_Mix(), help="In its place several kinds with their shares.")
 @click.option("--chips", type=_COUNT, required=True, help="How many.")
 @click.option("--seq", type=LENGTH, required=True, help="Tokens of a sequence.")

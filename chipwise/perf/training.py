@@ -38,6 +38,7 @@ __all__ = [
     "crowding",
     "demand",
     "factors",
+    "floor",
     "held_weights",
     "model_flops",
     "peak",
@@ -74,6 +75,9 @@ _WIDE = 2.0  # bytes of a bf16 value
 # and the bf16 copy written.
 _ADAM = 4.0 * 4 + 3.0 * 4 + 2.0
 _REFERENCE_WIDTH = 1024.0
+# Spare power lifts no class above this share of the datasheet's rate: the most that any chip that
+# was measured is fitted with (TPU v5p and H800, 0.84 to 0.85).
+_CEILING = 0.85
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -579,22 +583,37 @@ def factors(
     rack = chip.scaleup is not None and chip.scaleup.chips > 8
     both = {host: values.pop(f"sparse_start_{host}") for host in ("rack", "node")}
     values["sparse_start"] = both["rack" if rack else "node"]
-    wide, memory = _first(calibration, "gemm", "bf16", chip)
+    memory = _first(calibration, "gemm", "bf16", chip)[1]
     form = "bf16" if precision == "fp16" else precision
     if precision == "fp8_row":
         form = "fp8"
+
+    def lifted(kind: str, form: str, by: float) -> float:
+        share = _first(calibration, kind, form, chip)[0]
+        return min(share * by, max(share, _CEILING))
+
     return {
         **{k: v for k, v in shapes.items() if not k.startswith("power_")},
         **values,
-        "gemm": _first(calibration, "gemm", form, chip)[0] * power,
-        "wide": wide * power,
+        "gemm": lifted("gemm", form, power),
+        "wide": lifted("gemm", "bf16", power),
         "memory": memory,
-        "attention": _first(calibration, "attention", "bf16", chip)[0] * power * core,
-        "experts": _first(calibration, "experts", form, chip)[0] * power,
+        "attention": lifted("attention", "bf16", power * core),
+        "experts": lifted("experts", form, power),
         "cast": shapes[f"cast_{precision}"] if form != "bf16" else 0.0,
         "wire": _first(calibration, "wire", "bf16", chip)[1],
         **{f"overlap_{name}": share for name, share in (overlap or {}).items()},
     }
+
+
+def floor(d: Demand) -> Numeric:
+    """Seconds that a step takes at the datasheet's rates, were its products all there is to do. [s]
+
+    What the schedule leaves empty is counted; causal attention only its lower half.
+    """
+    products = (1.0 + d.backward) * (d.gemm + d.head + d.experts) + 3.0 * d.attention
+    seconds: Numeric = products * (d.rounds + d.fill)
+    return seconds
 
 
 def _sum(parts: Iterable[Numeric]) -> Numeric:

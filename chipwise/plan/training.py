@@ -26,6 +26,7 @@ from chipwise.perf.training import (
     TrainingStep,
     demand,
     factors,
+    floor,
     peak,
     spend,
 )
@@ -34,6 +35,7 @@ from chipwise.types import Array, Calibration, Chip, Interval, Model, Money
 from chipwise.units import from_base, show, to_base
 
 __all__ = [
+    "IDLE",
     "Layouts",
     "Run",
     "TrainingAnswer",
@@ -43,7 +45,6 @@ __all__ = [
     "default_stack",
     "describe_layout",
     "legal_layouts",
-    "mixed_step",
     "search_training",
     "training_basis",
     "training_run",
@@ -53,6 +54,8 @@ _MOST = 1_000_000
 # Llama 3 405B on 16,384 H100: 419 unexpected interruptions in 54 days (arXiv:2407.21783, table 5).
 _MTBF = 16_384 * to_base(54.0, "d") / 419
 _DEGREES = ("tp", "pp", "cp", "ep", "dp", "interleave", "micro")
+# Share of its power that a chip draws while it waits.
+IDLE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,16 +378,25 @@ def training_basis(calibration: Calibration, model: Model, chip: Chip, stack: st
 
 def training_run(
     training: Training,
-    chip: Chip,
-    chips: int,
+    kinds: Sequence[tuple[Chip, int, float | None]],
     step: float,
-    power: float | None,
     terms: TrainingTerms,
 ) -> Run:
     """A token budget → time with failures and checkpoints, money, energy, carbon.
 
     Failures come at a rate of chips/mtbf. A checkpoint every √(2·δ·M) − δ seconds [1]_ [2]_, δ its
     time and M the mean time between failures; a failure loses half an interval and a restart.
+
+    Parameters
+    ----------
+    training : Training
+        What all chips train together.
+    kinds : sequence of (Chip, int, float or None)
+        Each kind of chip, how many of it, and what one of them draws [W].
+    step : float
+        Of all. [s]
+    terms : TrainingTerms
+        With the budget of tokens.
 
     Raises
     ------
@@ -399,6 +411,7 @@ def training_run(
     assert tokens is not None
     steps = tokens / (_one(training.seq) * _one(training.batch))
     ideal = steps * step
+    chips = sum(count for _, count, _ in kinds)
     between = terms.mtbf / chips
     delta = terms.checkpoint
     interval = max(math.sqrt(2.0 * delta * between) - delta, delta)
@@ -410,16 +423,28 @@ def training_run(
             f"{terms.restart:,.0f} s and {interval / 2:,.0f} s of lost work are made good"
         )
     total = ideal / share
-    energy = None if power is None else power * chips * total * terms.wall
-    usd = None
-    hourly = terms.hourly(chip, power) if terms.hourly and power is not None else None
-    if hourly is not None:
-        hours = chips * from_base(total, "h")
-        usd = Money(*(price * hours for price in (hourly.low, hourly.mid, hourly.high)))
-    carbon = None
-    if power is not None and terms.carbon is not None:
-        carbon = terms.carbon * power * chips * total
+    draws = [count * power for _, count, power in kinds if power is not None]
+    known = len(draws) == len(kinds)
+    energy = sum(draws) * total * terms.wall if known else None
+    carbon = sum(draws) * total * terms.carbon if known and terms.carbon is not None else None
+    usd = _run_money(kinds, from_base(total, "h"), terms)
     return Run(tokens, steps, ideal, total, interval, share, total / between, energy, carbon, usd)
+
+
+def _run_money(
+    kinds: Sequence[tuple[Chip, int, float | None]], hours: float, terms: TrainingTerms
+) -> Money | None:
+    """USD of all chips for so many hours; None where the price of one kind is unknown."""
+    low = mid = high = 0.0
+    for chip, count, power in kinds:
+        hourly = terms.hourly(chip, power) if terms.hourly and power is not None else None
+        if hourly is None:
+            return None
+        low, mid, high = (
+            so_far + price * count * hours
+            for so_far, price in ((low, hourly.low), (mid, hourly.mid), (high, hourly.high))
+        )
+    return Money(low, mid, high)
 
 
 def _power(chip: Chip, estimate: TrainingStep) -> float | None:
@@ -432,7 +457,7 @@ def _power(chip: Chip, estimate: TrainingStep) -> float | None:
     step = _one(estimate.step)
     busy = _one(estimate.bound["compute"]) / step
     other = (_one(estimate.bound["memory"]) + _one(estimate.bound["network"])) / step
-    return chip.power * min(0.25 + 0.75 * (busy + 0.6 * other), 1.0)
+    return chip.power * min(IDLE + (1.0 - IDLE) * (busy + 0.6 * other), 1.0)
 
 
 def _unverified(training: Training, chip: Chip) -> tuple[str, ...]:
@@ -483,11 +508,12 @@ def _too_large(
 ) -> str:
     """Why nothing fits: by how much the leanest layout is too big, how many chips would do."""
     name = f"{training.model.id} in {training.precision} on {chips:,} × {chip.name}"
+    batch = _one(training.batch)
     if lean is None:
-        dp = [d for d in _divisors(chips) if _one(training.batch) % d == 0]
+        near = _nearest(batch, [chips * k for k in range(1, 2 + int(batch / chips))])
         return (
-            f"{name}: no layout divides {chips:,} chips and a global batch of "
-            f"{_one(training.batch):g}; a batch that is a multiple of {max(dp)} has more"
+            f"{name}: no layout divides {chips:,} chips and a global batch of {batch:g}; "
+            f"the nearest batch that each chip can take a part of is {near}"
         )
     need = _one(training_total(training_memory(training, lean)))
     missing = need - (chip.memory or 0.0)
@@ -511,7 +537,8 @@ def answer_training(
     """What one layout does, with intervals, power and the run."""
     chip = layout.chip
     known = factors(terms.calibration, chip, training.precision, terms.stack, terms.overlap)
-    estimate = spend(demand(training, layout), known)
+    asked = demand(training, layout)
+    estimate = spend(asked, known)
     memory = training_memory(training, layout)
     basis = training_basis(terms.calibration, training.model, chip, terms.stack)
     unverified = _unverified(training, chip)
@@ -520,13 +547,21 @@ def answer_training(
     step = _one(estimate.step)
     run = None
     if terms.tokens is not None:
-        run = training_run(training, chip, chips, step, power, terms)
+        run = training_run(training, [(chip, chips, power)], step, terms)
+    # However sure of its share, no chip does more than its datasheet says.
+    best = max(step / max(_one(floor(asked)), 1e-300), 1.0)
     bound = max(estimate.bound, key=lambda name: _one(estimate.bound[name]))
     return TrainingAnswer(
         training, chip, chips, layout, estimate, memory,
-        widen(step, width), widen(_one(estimate.rate), width), widen(_one(estimate.mfu), width),
+        _within(widen(step, width), step / best, math.inf),
+        _within(widen(_one(estimate.rate), width), 0.0, _one(estimate.rate) * best),
+        _within(widen(_one(estimate.mfu), width), 0.0, _one(estimate.mfu) * best),
         basis, bound, power, run, notes=_notes(estimate), rests_on_unverified=unverified,
     )  # fmt: skip
+
+
+def _within(interval: Interval, least: float, most: float) -> Interval:
+    return Interval(interval.value, max(interval.low, least), min(interval.high, most))
 
 
 def _notes(estimate: TrainingStep) -> tuple[str, ...]:
@@ -546,16 +581,6 @@ def _notes(estimate: TrainingStep) -> tuple[str, ...]:
 def default_stack(chip: Chip) -> str:
     """Software that a chip is usually trained with: its kind's newest release."""
     return {"NVIDIA": "megatron", "AMD": "rocm", "Google": "maxtext"}.get(chip.vendor, "other")
-
-
-def mixed_step(answers: Sequence[TrainingAnswer]) -> tuple[float, str]:
-    """Seconds of a step in which kinds of chips share a batch, and the kind that others wait for.
-
-    Every kind works on its own part of the batch and all exchange gradients at its end, so the
-    slowest part decides. [s]
-    """
-    slowest = max(answers, key=lambda a: a.step.value)
-    return slowest.step.value, slowest.chip.id
 
 
 def search_training(

@@ -36,6 +36,7 @@ __all__ = [
     "sources",
     "sweep",
     "train",
+    "train_each",
     "train_mixed",
 ]
 
@@ -367,6 +368,10 @@ def _training(word: _Say, row: Answer) -> Iterable[tuple[str, Cell, str]]:
         yield f"memory_{part}", _scaled(memory[part], "GB", 4), "GB"
     yield "bound", Cell(word(f"bound.{row['bound']}")), ""
     yield "power_chip", Cell(number(row["power_w"])), "W"
+    yield from _run(row)
+
+
+def _run(row: Answer) -> Iterable[tuple[str, Cell, str]]:
     if row["run"]:
         yield "days", Cell(number(row["days"])), "d"
         yield "goodput", _scaled(row["run"]["goodput"], "%"), "%"
@@ -376,15 +381,73 @@ def _training(word: _Say, row: Answer) -> Iterable[tuple[str, Cell, str]]:
 
 
 def train_mixed(found: Answer, lang: str) -> Document:
-    """Several kinds of chips that share every batch: each, and what they wait for."""
+    """Several kinds of chips that share every batch: the whole, what it waits for, and each."""
     word = partial(say, lang)
     line = word(
         "line.mixed",
-        step=number(found["step_s"]),
+        step=number(found["step_s"]["value"]),
         rate=number(found["tokens_per_s"]),
         chip=short(found["waits_for"]),
     )
-    return [line, *(part for kind in found["kinds"] for part in train(kind, lang))]
+    cells = [
+        ("step", _bounded(found["step_s"]), "s"),
+        *_run(found),
+    ]
+    rows = [
+        (Cell(word(f"quantity.{name}")), Cell(cell.text), Cell(cell.beside), Cell(unit))
+        for name, cell, unit in cells
+    ]
+    chips = ", ".join(f"{k['chip_count']:,} × {short(k['chip'])}" for k in found["kinds"])
+    title = word("title.mixed", model=found["model"], chips=chips, batch=found["global_batch"])
+    whole = _sheet(word, title, "quantity value interval unit", rows, (1, 2))
+    lines = []
+    if found["usd"]:
+        lines.append(word("line.money", basis=word(f"price_basis.{found['price_basis']}")))
+    parts = [part for kind in found["kinds"] for part in train(kind, lang)]
+    return [line, whole, *lines, *parts]
+
+
+def train_each(found: Answer, lang: str) -> Document:
+    """The same training on several kinds of chips, a row for each, then why not and what binds."""
+    word = partial(say, lang)
+    whole = any(row["feasible"] and row["run"] for row in found["chips"])
+    names = "chip deployment step_s mfu memory_gb bound"
+    names += " days usd_run mwh tco2" if whole else ""
+    rows = [_trained_row(word, row, whole=whole) for row in found["chips"]]
+    title = word("title.train_each", model=found["model"], count=f"{found['chip_count']:,}")
+    numbers = {2, 3, 4, 6, 7, 8, 9} & set(range(len(names.split())))
+    document: Document = [_sheet(word, title, names, rows, numbers, 1)]
+    for row in found["chips"]:
+        notes = row["notes"] if row["feasible"] else (row["why"],)
+        document += [
+            word("line.why", chip=short(row["chip"]), why=told(lang, note)) for note in notes
+        ]
+    able = [row for row in found["chips"] if row["feasible"]]
+    document += [
+        word("line.trained_basis", chip=short(row["chip"]), basis=word(f"basis.{row['basis']}"))
+        for row in able
+    ]
+    if whole and any(row["usd"] for row in able):
+        document.append(word("line.money", basis=word(f"price_basis.{found['price_basis']}")))
+    poor = ", ".join(short(row["chip"]) for row in able if whole and not row["usd"])
+    return [*document, *([word("line.no_money", chips=poor)] if poor else [])]
+
+
+def _trained_row(word: _Say, row: Answer, *, whole: bool) -> tuple[Cell, ...]:
+    if not row["feasible"]:
+        blank = (Cell(_NONE),) * (8 if whole else 4)
+        return Cell(short(row["chip"])), Cell(word("word.infeasible")), *blank
+    layout = f"{row['precision']} · {row['parallelism']['text']}"
+    used = [number(from_base(row["memory_bytes"][k], "GB")) for k in ("total", "capacity")]
+    return (
+        Cell(short(row["chip"])),
+        Cell(layout),
+        _bounded(row["step_s"]),
+        _bounded(row["mfu"], "%"),
+        Cell(" / ".join(used)),
+        Cell(word(f"bound.{row['bound']}")),
+        *(cell for name, cell, _ in _run(row) if name != "goodput"),
+    )
 
 
 def sweep(found: Answer, lang: str) -> Document:

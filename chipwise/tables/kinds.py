@@ -43,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "simulate": Kind(tables.simulate, _one),
     "sweep": Kind(tables.sweep, _one),
     "train": Kind(tables.train, _one),
+    "train_each": Kind(tables.train_each, _within("chips")),
     "train_mixed": Kind(tables.train_mixed, _within("kinds")),
     "fleet": Kind(fleet.fleet, fleet.rows),
     "policy": Kind(tables.policy, law.policy_rows),

@@ -9,15 +9,17 @@ import pytest
 
 from chipwise import catalog
 from chipwise.catalog.training import network, training_calibration
-from chipwise.errors import BadInput, NotCalibrated
+from chipwise.errors import BadInput, Infeasible, NotCalibrated
 from chipwise.perf import parameters
 from chipwise.perf.training import (
+    PRECISIONS,
     Demand,
     Layout,
     Training,
     crowding,
     demand,
     factors,
+    floor,
     held_weights,
     model_flops,
     peak,
@@ -25,6 +27,7 @@ from chipwise.perf.training import (
     spend,
     trained,
 )
+from chipwise.plan.training import default_stack
 from chipwise.types import Block, Model
 
 KNOWN = training_calibration()
@@ -249,6 +252,31 @@ def test_no_fitted_share_is_above_all_of_it():
             shares = [known[k] for k in ("gemm", "wide", "attention", "experts", "network")]
             shares += [v for k, v in known.items() if k.startswith("overlap_")]
             assert max(shares) <= 1.02, (stack, name)
+
+
+def test_no_chip_of_the_catalog_is_given_more_than_its_rate():
+    """Spare power lifts a cut-down chip's share, never above what chips are known to reach."""
+    for name in catalog.chip_ids():
+        chip = catalog.chip(name)
+        for precision in PRECISIONS:
+            try:
+                peak(chip, precision)
+                found = factors(KNOWN, chip, precision, default_stack(chip))
+            except (BadInput, Infeasible):
+                continue
+            for kind in ("gemm", "wide", "attention", "experts"):
+                assert found[kind] <= 0.9, (name, precision, kind)
+
+
+@pytest.mark.parametrize("name", ["h100", "h20", "b200", "910c"])
+def test_a_step_is_never_below_what_the_datasheet_allows(llama2, name):
+    chip = catalog.chip(name)
+    asked = demand(Training(llama2, 4096.0, 64.0), Layout(chip, tp=4, pp=2, dp=2, interleave=5))
+    found = spend(asked, factors(KNOWN, chip, "bf16", default_stack(chip)))
+    # At the floor a chip does what its datasheet says: causal attention is counted twice in MFU.
+    least = asked.flops / (asked.limit * asked.chips)
+    assert 0.9 * least < floor(asked) * asked.rounds / (asked.rounds + asked.fill) < least
+    assert found.step > floor(asked)
 
 
 def test_networks_are_known_of_every_chip():

@@ -11,7 +11,7 @@ import pytest
 from chipwise import api, catalog
 from chipwise.catalog.training import network, training_calibration
 from chipwise.errors import BadInput, Infeasible
-from chipwise.perf.training import Layout, Training, demand, factors, spend
+from chipwise.perf.training import Layout, Training, demand, factors, floor, spend
 from chipwise.perf.training_memory import training_memory, training_total
 from chipwise.plan.training import (
     Layouts,
@@ -21,7 +21,6 @@ from chipwise.plan.training import (
     default_stack,
     describe_layout,
     legal_layouts,
-    mixed_step,
     search_training,
     training_basis,
     training_run,
@@ -157,7 +156,9 @@ def test_a_layout_that_does_not_fit_says_by_how_much():
 
 
 def test_a_batch_that_divides_no_layout_is_refused(llama2, h200):
-    with pytest.raises(Infeasible, match="a batch that is a multiple of 1"):
+    with pytest.raises(
+        Infeasible, match="the nearest batch that each chip can take a part of is 13"
+    ):
         search_training(
             Training(llama2, 4096.0, 7.0), h200, 13, terms(h200), Layouts(pp=(1,), cp=(1,), tp=(1,))
         )
@@ -172,7 +173,7 @@ def test_an_absurd_number_of_chips_is_refused(llama2, h200, chips):
 def test_a_run_takes_as_long_as_young_and_daly_say(llama2, h200):
     """√(2·δ·M) − δ between checkpoints; half of it and a restart lost at each failure."""
     known = terms(h200, tokens=1e12, mtbf=1e9, checkpoint=30.0, restart=300.0)
-    found = training_run(Training(llama2, 4096.0, 1024.0), h200, 1000, 5.0, 600.0, known)
+    found = training_run(Training(llama2, 4096.0, 1024.0), [(h200, 1000, 600.0)], 5.0, known)
     between = 1e9 / 1000
     interval = math.sqrt(2 * 30 * between) - 30
     share = interval / (interval + 30) * (1 - (interval / 2 + 300) / between)
@@ -188,7 +189,9 @@ def test_the_interval_is_the_best(llama2, h200):
         return delta / interval + (interval + delta) / 2 / between
 
     known = terms(h200, tokens=1e12, mtbf=1e9, checkpoint=30.0)
-    found = training_run(Training(llama2, 4096.0, 1024.0), h200, 1000, 5.0, 600.0, known).interval
+    found = training_run(
+        Training(llama2, 4096.0, 1024.0), [(h200, 1000, 600.0)], 5.0, known
+    ).interval
     for other in (0.7 * found, 0.9 * found, 1.1 * found, 1.4 * found):
         assert lost(found, 30, 1e6) <= lost(other, 30, 1e6) * (1 + 1e-3)
 
@@ -196,14 +199,14 @@ def test_the_interval_is_the_best(llama2, h200):
 def test_chips_that_fail_all_the_time_train_nothing(llama2, h200):
     known = terms(h200, tokens=1e12, mtbf=1e4)
     with pytest.raises(Infeasible, match="faster than a restart"):
-        training_run(Training(llama2, 4096.0, 1024.0), h200, 1000, 5.0, 600.0, known)
+        training_run(Training(llama2, 4096.0, 1024.0), [(h200, 1000, 600.0)], 5.0, known)
 
 
 def test_money_energy_and_carbon_of_a_run(llama2, h200):
     known = terms(
         h200, tokens=1e12, hourly=lambda _, watts: Money(1.0, 2.0, 3.0), carbon=1e-4, wall=1.5
     )
-    found = training_run(Training(llama2, 4096.0, 1024.0), h200, 1000, 5.0, 600.0, known)
+    found = training_run(Training(llama2, 4096.0, 1024.0), [(h200, 1000, 600.0)], 5.0, known)
     hours = 1000 * found.total / 3600
     assert (found.usd.low, found.usd.mid, found.usd.high) == pytest.approx(
         (hours, 2 * hours, 3 * hours)
@@ -214,7 +217,7 @@ def test_money_energy_and_carbon_of_a_run(llama2, h200):
 
 def test_an_unknown_price_stays_unknown(llama2, h200):
     known = terms(h200, tokens=1e12, hourly=lambda _, watts: None)
-    found = training_run(Training(llama2, 4096.0, 1024.0), h200, 1000, 5.0, None, known)
+    found = training_run(Training(llama2, 4096.0, 1024.0), [(h200, 1000, None)], 5.0, known)
     assert found.usd is None
     assert found.energy is None
     assert found.carbon is None
@@ -249,15 +252,18 @@ def test_bases_follow_what_was_measured(llama2):
     assert found == names
 
 
-def test_a_fleet_of_two_kinds_waits_for_the_slower():
-    kinds = api.train_mixed("llama-2-70b", {"h100": 0.5, "a100": 0.5}, 256, seq=4096, batch=512)
-    step, slowest = mixed_step(kinds)
-    assert step == max(k.step.value for k in kinds)
-    assert slowest in {k.chip.id for k in kinds}
-    assert [k.chips for k in kinds] == [128, 128]
-    # The batch follows the arithmetic that each kind brings: about three to one.
-    assert sum(k.training.batch for k in kinds) == pytest.approx(512, rel=0.1)
-    assert kinds[0].training.batch > 2 * kinds[1].training.batch
+@pytest.mark.parametrize(("name", "precision"), [("h20", "bf16"), ("h20", "fp8"), ("h800", "fp8")])
+def test_no_interval_reaches_beyond_the_datasheet(name, precision):
+    """At the top of its interval a chip does what its sheet says, attention's upper half free."""
+    found = api.train("llama-2-70b", name, 64, seq=4096, batch=64, precision=precision)
+    asked = demand(found.training, found.layout)
+    assert found.step.low >= float(floor(asked)) * (1 - 1e-9)
+    assert found.mfu.high <= 1.1
+    assert found.rate.high * found.step.low == pytest.approx(
+        found.rate.value * found.step.value, rel=0.5
+    )
+    assert found.step.low <= found.step.value <= found.step.high
+    assert found.rate.low <= found.rate.value <= found.rate.high
 
 
 def test_a_line_describes_a_layout(h200):
