@@ -95,3 +95,16 @@ def test_what_pages_show_of_runs_is_fresh() -> None:
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_two_readmes_say_the_same() -> None:
+    """Equal commands, links and sections; the prose is another language's."""
+    english, chinese = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md")
+    )
+    for pattern in (r"^#+ ", r"^\$ (.+?)(?: --lang zh)?(?:  +#.*)?$", r"^>>> (.*)$"):
+        found = [re.findall(pattern, text, re.MULTILINE) for text in (english, chinese)]
+        assert found[0] == found[1]
+    assert len(found[0]) > 1
+    links = [set(re.findall(r"\]\(([^)]+)\)", text)) for text in (english, chinese)]
+    assert links[0] - {"README.zh.md"} == links[1] - {"README.md"}
