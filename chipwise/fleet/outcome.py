@@ -9,7 +9,7 @@ import numpy as np
 
 from chipwise.fleet.instance import Instance, Whole, leaves
 from chipwise.fleet.problem import Problem
-from chipwise.fleet.program import BOUGHT, MILLION, SPARE, Program
+from chipwise.fleet.program import BOUGHT, MILLION, SPARE, Program, cost_by_node
 from chipwise.fleet.scenarios import paths
 from chipwise.fleet.solver import Solution, gap
 from chipwise.types import Array
@@ -64,7 +64,8 @@ class Stand:
     `asked`, `missed` tokens by class [token/s]; `usd` per token of each class, with what its chips
     would cost to replace spread over their life, and `marginal`, what one more token would cost
     the plan [USD]; `power` by site [W]; `energy` [J]; `carbon` [g] or None; `stock` chips
-    by (choice, site).
+    by (choice, site); `cost` by part, discounted to the first day, with what is ``left`` at the end
+    below nothing [USD].
     """
 
     node: int
@@ -79,6 +80,7 @@ class Stand:
     energy: float
     carbon: float | None
     stock: Mapping[tuple[str, str], float]
+    cost: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,6 +255,7 @@ def _stands(of: Problem, program: Program, found: Solution, labels: Labels) -> t
     joule *= made.seconds[made.period][:, None, None]
     usd, marginal = _class_cost(of, program, found, stock), _marginal(program, found)
     names = [d.id for d in of.demand]
+    cost = cost_by_node(program, found.values)
     stands = []
     for node, (period, scenario) in enumerate(labels):
         emitted = (joule[node].sum(axis=0) * made.carbon[node]).sum()
@@ -276,6 +279,7 @@ def _stands(of: Problem, program: Program, found: Solution, labels: Labels) -> t
                     (of.choices[c].id, of.sites[s].id): float(stock[node, c, s])
                     for c, s in zip(*np.nonzero(stock[node] > 1e-2), strict=True)
                 },
+                {name: float(part[node]) * MILLION for name, part in cost.items()},
             )
         )
     return tuple(stands)

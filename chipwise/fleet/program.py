@@ -25,6 +25,7 @@ __all__ = [
     "Rows",
     "compose",
     "cost_before",
+    "cost_by_node",
 ]
 
 MILLION = 1e6
@@ -655,33 +656,42 @@ def _parts(frame: _Frame, *, end: bool = True) -> dict[str, Array]:
 
 def _resale(frame: _Frame, *, end: bool) -> Array:
     """What leaves is sold, and what is there at the end has a value: a share of the price paid."""
-    of, got = frame.of, frame.acquired
+    of = frame.of
     cost = np.zeros(frame.size)
     leave = frame.columns["leave"].index
-    oldest = of.residual.shape[1] - 1
-
-    def worth(lot: Whole, period: Whole) -> Array:
-        age = np.clip(period - got.arrival[lot], 0, oldest)
-        value: Array = got.price[lot] * of.residual[got.chip[lot], age] / MILLION
-        return value
-
     lot, node = leave["acquisition"], leave["node"]
-    sold = worth(lot, of.period[node]) * _left(frame, lot, node)
+    sold = _price_left(frame, lot, of.period[node]) * _left(frame, lot, node)
     cost[_span(frame, "leave")] -= sold * (of.probability * of.discount[of.period])[node]
     for leaf in leaves(of.parent) if end else ():
-        last = of.period[leaf] + 1
-        some = np.flatnonzero(
-            frame.above[leaf, got.node]
-            & (got.arrival < last)
-            & (last <= got.arrival + of.life[got.chip])
-        )
-        left = worth(some, np.full(len(some), last)) * _left(frame, some, np.full(len(some), leaf))
-        value = np.zeros(len(got.kind))
-        value[some] = left * of.probability[leaf] * of.discount[last]
-        cost[_span(frame, "acquire")] -= value * got.unit
-        gone = frame.above[leaf, node]
-        cost[_span(frame, "leave")] += np.where(gone, value[lot], 0.0)
+        cost -= of.probability[leaf] * _worth(frame, leaf)
     return cost
+
+
+def _price_left(frame: _Frame, lot: Whole, period: Whole) -> Array:
+    """What a chip of an acquisition is worth at a period. [million USD]"""
+    of, got = frame.of, frame.acquired
+    age = np.clip(period - got.arrival[lot], 0, of.residual.shape[1] - 1)
+    value: Array = got.price[lot] * of.residual[got.chip[lot], age] / MILLION
+    return value
+
+
+def _worth(frame: _Frame, leaf: int) -> Array:
+    """What a unit of each column leaves to be worth at the end of a path, discounted."""
+    of, got = frame.of, frame.acquired
+    leave = frame.columns["leave"].index
+    worth, last = np.zeros(frame.size), of.period[leaf] + 1
+    some = np.flatnonzero(
+        frame.above[leaf, got.node]
+        & (got.arrival < last)
+        & (last <= got.arrival + of.life[got.chip])
+    )
+    price = _price_left(frame, some, np.full(len(some), last))
+    value = np.zeros(len(got.kind))
+    value[some] = price * _left(frame, some, np.full(len(some), leaf)) * of.discount[last]
+    worth[_span(frame, "acquire")] = value * got.unit
+    gone = frame.above[leaf, leave["node"]]
+    worth[_span(frame, "leave")] = np.where(gone, -value[leave["acquisition"]], 0.0)
+    return worth
 
 
 def _sum(parts: Mapping[str, Array]) -> Array:
@@ -736,6 +746,27 @@ def cost_before(of: Program, stop: int) -> Array:
     parts = _parts(replace(frame, of=replace(made, probability=early)), end=False)
     cost[: frame.size] = _sum(parts)
     return cost
+
+
+def cost_by_node(of: Program, values: Array) -> dict[str, Array]:
+    """Discounted cost of each node by part, were it certain to be there. [million USD]
+
+    ``left`` is what the chips that are there at the end of a path are worth then, below nothing;
+    parts and it add up to the cost of the path.
+    """
+    frame = _frame(of.instance)
+    nodes = len(of.instance.parent)
+    made = {}
+    for name, cost in _parts(frame, end=False).items():
+        total = np.zeros(nodes)
+        for family, part in frame.columns.items():
+            span = _span(frame, family)
+            np.add.at(total, part.index["node"], (cost * values[: frame.size])[span])
+        made[name] = total / of.instance.probability
+    made["left"] = np.zeros(nodes)
+    for leaf in leaves(of.instance.parent):
+        made["left"][leaf] = -float(_worth(frame, leaf) @ values[: frame.size])
+    return made
 
 
 def _objective(frame: _Frame, parts: Mapping[str, Array]) -> Array:

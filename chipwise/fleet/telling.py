@@ -127,6 +127,7 @@ def _stand(of: Stand) -> dict[str, Any]:
         "marginal_usd_per_million_tokens": {
             name: usd * _MILLION for name, usd in of.marginal.items()
         },
+        "cost_usd": dict(of.cost),
         "power_w": dict(of.power),
         "energy_j": of.energy,
         "carbon_g": of.carbon,

@@ -184,6 +184,12 @@ def test_the_plan_adds_up(content: dict[str, Any], filled: Filled, plan: Plan) -
     made = plan(filled(content))
     assert sum(made.parts.values()) == pytest.approx(made.objective, rel=1e-9)
     assert made.bound <= made.objective
+    told = sum(sum(stand.cost.values()) for stand in made.stands)
+    assert told == pytest.approx(made.objective, rel=1e-9)
+    # What is left is told at the end alone; what is bought, in the quarter of its order.
+    assert [s.cost["left"] < 0 for s in made.stands] == [False] * (len(made.stands) - 1) + [True]
+    first = sum(m.count for m in made.buy if m.period == made.stands[0].period)
+    assert (made.stands[0].cost["purchase"] > 0) == (first > 0)
     for stand in made.stands:
         for name, asked in stand.asked.items():
             served = sum(s.tokens for s in made.serve if (s.node, s.demand) == (stand.node, name))

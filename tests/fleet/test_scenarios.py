@@ -10,6 +10,7 @@ import pytest
 
 from chipwise import fleet
 from chipwise.fleet import Problem
+from chipwise.fleet.instance import leaves
 from chipwise.fleet.outcome import Fleet
 from chipwise.fleet.scenarios import instance, main, paths, sure
 from chipwise.types import Interval
@@ -83,6 +84,21 @@ def test_expected_cost_is_the_mean_of_the_paths(
 
 
 @pytest.mark.slow
+def test_costs_by_period_add_up_along_each_path(
+    content: dict[str, Any], filled: Filled, plan: Plan
+) -> None:
+    content["scenario"] = THREE
+    made = plan(filled(content))
+    nodes = {stand.node: stand for stand in made.stands}
+    parent = made.program.instance.parent
+    for leaf, whole in zip(leaves(parent), made.scenarios.values(), strict=True):
+        path, node = 0.0, int(leaf)
+        while node >= 0:
+            path += sum(nodes[node].cost.values())
+            node = int(parent[node])
+        assert path == pytest.approx(whole, rel=1e-9)
+
+
 def test_knowing_the_future_is_worth_something(
     content: dict[str, Any], filled: Filled, plan: Plan
 ) -> None:
