@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -618,6 +619,7 @@ def verdict(of: Verdict) -> Mapping[str, Any]:
         "needs": list(of.needs),
         "unknown": list(of.unknown),
         "disputed": list(of.disputed),
+        "disputes": [asdict(each) for each in of.disputes],
         "not_evaluated": list(of.not_evaluated),
         "origin": of.origin,
         "end_user": of.end_user,

@@ -25,6 +25,7 @@ __all__ = [
     "Calibration",
     "Chip",
     "Deployment",
+    "Disputed",
     "Doubt",
     "Efficiency",
     "Engine",
@@ -529,7 +530,7 @@ class Rule:
     `effect` what it does to them: ``control``, ``relax`` or ``note``. It is in force from `start`
     until the day before `end`. Destinations are country codes, ``*`` for all, a minus before what
     is not meant of all. `sure` are the countries of which a source tells whether they are among
-    them; none where that is so of all.
+    them; none where that is so of all. `chinese` has its other texts in Chinese, by the English.
 
     `cases` come before `outcome`, the first that applies; `relaxes` names the rules whose outcome
     a relaxation makes milder. `items` are ``us`` (subject to US rules) or ``any``; `origins` the
@@ -569,6 +570,7 @@ class Rule:
     urls: tuple[str, ...] = ()
     place: str = ""
     sure: frozenset[str] = frozenset()
+    chinese: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -599,6 +601,18 @@ class SideVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Disputed:
+    """One thing that is read in two ways, with the status that either reading gives, and why."""
+
+    name: str
+    stated: str
+    other: str
+    stated_status: str
+    other_status: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a chip may go somewhere on a date, by which rules; the stricter side decides."""
 
@@ -616,6 +630,7 @@ class Verdict:
     origin: str = ""
     end_user: str = "private"
     rests_on_unverified: tuple[str, ...] = ()
+    disputes: tuple[Disputed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
-from chipwise.tables import flat, number, short
+from chipwise import answers, api
+from chipwise.tables import Sheet, flat, number, policy, short
+
+
+def _policy(lang, chip, **asked):
+    found = api.verdict(api.chip(chip), api.Ask(**asked))
+    answer = {**answers.envelope("general"), **answers.verdict(found)}
+    document = policy(answer, lang)
+    cells = [c.text for s in document if isinstance(s, Sheet) for row in s.rows for c in row]
+    return "\n".join([*cells, *(line for line in document if isinstance(line, str))])
+
+
+def test_a_verdict_in_chinese_says_what_a_deal_needs_and_what_is_disputed():
+    text = _policy("zh", "h20", on=date(2026, 11, 23))
+    assert "美国政府期望获得收入的 15 %" in text
+    assert "2025 年 4 月的告知函：按 有约束力 为许可：逐案审查，按 无约束力 为未知" in text
+    assert "从未公开撤回" in text
+    assert "：是" in text
+    for english in ("revenue", "binding", "withdrawn", ": yes", ": no"):
+        assert english not in text
+    assert "binding gives licence: case by case, not binding gives unknown" in _policy(
+        "en", "h20", on=date(2026, 11, 23)
+    )
+
+
+def test_a_verdict_names_the_groups_without_a_source():
+    text = _policy("zh", "h100", to="AE", on=date(2024, 6, 1))
+    assert "所依据的数值中尚无来源者：country_groups" in text
 
 
 @pytest.mark.parametrize(

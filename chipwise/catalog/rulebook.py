@@ -19,7 +19,7 @@ from chipwise.errors import BadFact, BadInput, UnitError
 from chipwise.types import END_USERS, INCLUDE, ROUTES, STATUSES, Doubt, Reading, Rule, RuleCase
 from chipwise.units import to_base
 
-__all__ = ["CONFIDENCES", "KINDS", "read_rule", "rule_terms", "rules"]
+__all__ = ["CONFIDENCES", "KINDS", "read_rule", "rule_terms", "rules", "rules_in_chinese"]
 
 KINDS = (
     "law",
@@ -185,6 +185,32 @@ def _sure(content: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(country for name in told for country in groups.get(name, (name,)))
 
 
+def _in_english(path: Path, key: str, value: object, chinese: dict[str, str]) -> str:
+    """A text, or the English of a table of en and zh, whose Chinese is kept by it."""
+    if isinstance(value, str) and value:
+        return value
+    both = value if isinstance(value, dict) else {}
+    if set(both) != {"en", "zh"} or not all(isinstance(t, str) and t for t in both.values()):
+        message = f"text in quotes, or a table of en and zh was expected, not {value!r}"
+        raise _bad(path, key, message)
+    chinese[both["en"]] = both["zh"]
+    return str(both["en"])
+
+
+def _spoken(path: Path, content: dict[str, Any]) -> dict[str, str]:
+    """Chinese of the texts that may be in both languages, by their English, which is left."""
+    chinese: dict[str, str] = {}
+    if isinstance(content.get("needs"), list):
+        content["needs"] = [_in_english(path, "needs", t, chinese) for t in content["needs"]]
+    for key, names in (("doubt", ("label", "because")), ("reading", ("because",))):
+        found = content.get(key, [])
+        for raw in found if isinstance(found, list) else [found]:
+            for name in names:
+                if isinstance(raw, dict) and name in raw:
+                    raw[name] = _in_english(path, key, raw[name], chinese)
+    return chinese
+
+
 def _shape(path: Path, content: Mapping[str, Any]) -> None:
     """Keys that are known, present and of the right type."""
     for key in _REQUIRED:
@@ -298,6 +324,7 @@ def read_rule(path: Path) -> Rule:
     """
     content = read_toml(path)
     _shape(path, content)
+    chinese = _spoken(path, content)
     _dates(path, content)
     _scope(path, content)
     if content["id"] != path.stem:
@@ -338,6 +365,7 @@ def read_rule(path: Path) -> Rule:
         urls=_texts(path, content, "urls"),
         place=str(path),
         sure=_sure(content),
+        chinese=chinese,
     )
 
 
@@ -351,6 +379,12 @@ def _all() -> tuple[Rule, ...]:
             if other not in ids:
                 raise _bad(Path(rule.place), "relaxes", f"there is no rule {other!r}")
     return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def rules_in_chinese() -> Mapping[str, str]:
+    """What the catalog's rules say in Chinese, by the English: needs, doubts and readings."""
+    return {english: text for rule in _all() for english, text in rule.chinese.items()}
 
 
 @lru_cache(maxsize=16)

@@ -29,6 +29,7 @@ from chipwise.policy.statuses import between, status_order, strictest
 from chipwise.types import (
     STATUSES,
     Chip,
+    Disputed,
     Rule,
     RuleTrace,
     SideVerdict,
@@ -407,21 +408,27 @@ def _why(dispute: Dispute, case: _Case, on: date) -> str:
     return "; ".join(dict.fromkeys(about))
 
 
-def _disputed(case: _Case, on: date) -> tuple[str, ...]:
+def _disputed(case: _Case, on: date) -> tuple[Disputed, ...]:
     """Each dispute, with the status that either reading gives."""
     stated = case.views[0]
-    lines = []
+    found = []
     for dispute in disputes(case.chip, case.rules):
         if (dispute.since and on < dispute.since) or not _touches(dispute, case, on):
             continue
         one, other = (_status(case, view, on) for view in (stated, toggled(stated, dispute)))
-        either = (
-            f"{dispute.stated} gives {one}, {dispute.other} gives {other}"
-            if one != other
-            else f"{dispute.stated} or {dispute.other}: {one} either way"
-        )
-        lines.append(f"{dispute.name}: {either} ({_why(dispute, case, on)})")
-    return tuple(lines)
+        why = _why(dispute, case, on)
+        found.append(Disputed(dispute.name, dispute.stated, dispute.other, one, other, why))
+    return tuple(found)
+
+
+def _line(of: Disputed) -> str:
+    """A dispute as a sentence."""
+    either = (
+        f"{of.stated} gives {of.stated_status}, {of.other} gives {of.other_status}"
+        if of.stated_status != of.other_status
+        else f"{of.stated} or {of.other}: {of.stated_status} either way"
+    )
+    return f"{of.name}: {either} ({of.because})"
 
 
 def _verdict_side(case: _Case, side: str, found: _Side, on: date) -> SideVerdict:
@@ -501,6 +508,7 @@ def check(
         for side, found in zip(_SIDES, (export, imports), strict=True)
     )
     traces = [t for side in sides for t in side.rules]
+    disputes_ = _disputed(case, on)
     return Verdict(
         chip=chip.id,
         to=to,
@@ -511,7 +519,8 @@ def check(
         imports=sides[1],
         needs=tuple(dict.fromkeys(n for t in traces if t.fires for n in t.needs)),
         unknown=tuple(dict.fromkeys(export.missing + imports.missing)),
-        disputed=_disputed(case, on),
+        disputed=tuple(map(_line, disputes_)),
+        disputes=disputes_,
         not_evaluated=tuple(n for side in sides for n in side.not_evaluated),
         origin=case.question.origin,
         end_user=end_user,

@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from chipwise.catalog.rulebook import rules_in_chinese
 from chipwise.units import from_base
 from chipwise.words import say, told
 
@@ -697,20 +698,46 @@ def policy(found: Answer, lang: str) -> Document:
     route = word(f"route.{found['route']}")
     document: Document = [word("title.policy", **asked, route=route, status=status)]
     for side in ("export", "import"):
-        document += _side(word, side, found[side])
+        document += _side(lang, side, found[side])
     for name, key, value in (
-        ("needs", "needs", found["needs"]),
+        ("needs", "needs", [_of_rule(lang, text) for text in found["needs"]]),
         ("missing", "facts", found["unknown"]),
-        ("disputed", "facts", found["disputed"]),
+        ("disputed", "facts", [_disputed(lang, each) for each in found["disputes"]]),
         ("not_evaluated", "rules", found["not_evaluated"]),
         ("unverified", "fields", found["rests_on_unverified"]),
     ):
         if value:
-            document.append(word(f"line.{name}", **{key: "; ".join(value)}))
+            document.append(word(f"line.{name}", **{key: word("word.next").join(value)}))
     return [*document, word("line.not_legal_advice"), _versions(word, found)]
 
 
-def _side(word: _Say, side: str, found: Answer) -> Document:
+def _step(lang: str, line: str) -> str:
+    """A line of a rule's arithmetic: a sum, or a comparison with its answer."""
+    what, _, answer = line.rpartition(": ")
+    if answer not in ("yes", "no", "unknown"):
+        return told(lang, line)
+    return say(lang, "line.step", what=what, answer=say(lang, f"word.{answer}"))
+
+
+def _of_rule(lang: str, text: str) -> str:
+    """What a rule's file says, in another language where it does."""
+    if lang == "en":
+        return text
+    known = rules_in_chinese()
+    parts = [text] if text in known else text.split("; ")
+    return say(lang, "word.next").join(known.get(part) or told(lang, part) for part in parts)
+
+
+def _disputed(lang: str, of: Answer) -> str:
+    """What is read in two ways, with the status that either reading gives."""
+    statuses = [say(lang, f"status.{of[k]}") for k in ("stated_status", "other_status")]
+    parts = {k: _of_rule(lang, of[k]) for k in ("name", "stated", "other", "because")}
+    key = "line.either" if statuses[0] == statuses[1] else "line.differ"
+    return say(lang, key, **parts, one=statuses[0], two=statuses[1])
+
+
+def _side(lang: str, side: str, found: Answer) -> Document:
+    word = partial(say, lang)
     title = word(
         "title.policy_side", side=word(f"word.{side}"), status=word(f"status.{found['status']}")
     )
@@ -722,7 +749,7 @@ def _side(word: _Say, side: str, found: Answer) -> Document:
             Cell(rule["id"]),
             Cell(word(f"word.{spelt[rule['fires']]}")),
             _outcome(word, rule["outcome"]),
-            Cell("; ".join(rule["arithmetic"]) or _NONE),
+            Cell(word("word.next").join(_step(lang, s) for s in rule["arithmetic"]) or _NONE),
         )
         for rule in found["rules"]
     ]

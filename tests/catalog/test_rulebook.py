@@ -82,6 +82,11 @@ def test_a_rule_is_read(tmp_path: Path) -> None:
         ("case", '[{ outcome = "free", when = "x" }]', "case: outcome with destinations"),
         ("case", '[{ outcome = "gone" }]', "one of free"),
         ("doubt", '{ label = "x" }', "label, because"),
+        ("doubt", '{ label = 3, because = "b" }', "a table of en and zh was expected, not 3"),
+        ("needs", '["a", 3]', "a table of en and zh was expected, not 3"),
+        ("needs", '[{ en = "a" }]', "a table of en and zh was expected"),
+        ("needs", '[{ en = "a", zh = 1 }]', "a table of en and zh was expected"),
+        ("needs", '["a", "a"]', "the same text stands twice"),
         ("reading", '[{ name = "die_area" }]', "chips is missing"),
         (
             "reading",
@@ -152,6 +157,13 @@ def test_the_rules_know_the_same_words_as_the_room_that_computes() -> None:
     assert set(policy.ROUTES) == {r for rule in catalog.rules() for r in rule.routes}
     assert set(policy.INCLUDE) < set(rulebook.CONFIDENCES)
     assert {u for rule in catalog.rules() for u in rule.end_users} == set(policy.END_USERS)
+
+
+def test_texts_are_in_one_language_or_in_both(tmp_path: Path) -> None:
+    rule = rulebook.read_rule(write(tmp_path, needs='["a test", { en = "a notice", zh = "通知" }]'))
+    assert rule.needs == ("a test", "a notice")
+    assert rule.chinese == {"a notice": "通知"}
+    assert "发货前 25 天通知" in " ".join(rulebook.rules_in_chinese().values())
 
 
 def test_all_countries_but_some(tmp_path: Path) -> None:

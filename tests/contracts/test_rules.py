@@ -74,6 +74,14 @@ def test_what_is_reported_or_proposed_counts_only_where_it_says_why() -> None:
         assert not (rule.counted and rule.confidence == "proposed")
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
+def test_what_a_rule_says_to_people_is_there_in_chinese(rule: Rule) -> None:
+    doubt = (rule.doubt.label, rule.doubt.because) if rule.doubt else ()
+    reasons = [r.because for r in rule.readings if r.name != "format"]
+    for english in (*rule.needs, *doubt, *reasons):
+        assert any("\u4e00" <= sign <= "\u9fff" for sign in rule.chinese[english])
+
+
 def test_every_row_of_law_has_its_kind() -> None:
     for rule in RULES:
         assert (rule.confidence == "proposed") == (rule.kind in ("bill", "draft"))

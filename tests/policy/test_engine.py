@@ -391,6 +391,15 @@ def disputed(found: Verdict, name: str) -> str:
     return next(line for line in found.disputed if line.startswith(name))
 
 
+def test_a_dispute_is_told_as_a_line_and_in_parts() -> None:
+    found = verdict("rtxpro6000", date(2025, 3, 20))
+    [part] = [d for d in found.disputes if d.name == "market"]
+    assert (part.stated, part.other) == ("workstation", "datacenter")
+    assert (part.stated_status, part.other_status) == ("notify", "licence_denial")
+    assert len(found.disputes) == len(found.disputed)
+    assert part.because in disputed(found, "market")
+
+
 def test_a_die_area_in_dispute_is_shown_with_both_results() -> None:
     line = disputed(verdict("mi300x", LAST), "die_area")
     assert "1,017 mm² or 2,400 mm²: licence_case_by_case either way" in line
