@@ -16,7 +16,7 @@ import numpy as np
 from chipwise import answers, api, catalog, perf
 from chipwise.cost import parse_override
 from chipwise.errors import BadInput, UnknownName
-from chipwise.types import Simulation, StepTable, Trace, Workload
+from chipwise.types import Chip, Model, Simulation, StepTable, Trace, Workload
 from chipwise.units import to_base
 
 __all__ = [
@@ -270,15 +270,15 @@ def entries(kind: str) -> list[dict[str, Any]]:
     return _LISTED[kind]()
 
 
-def entry(kind: str, key: str) -> dict[str, Any]:
+def entry(kind: str, key: str | Chip | Model) -> dict[str, Any]:
     """One entry of the catalog, every value with unit, source and date.
 
     Parameters
     ----------
     kind : str
         As for `entries`.
-    key : str
-        Its name.
+    key : str, Chip or Model
+        Its name, or itself.
 
     Raises
     ------
@@ -293,7 +293,7 @@ def _models() -> list[dict[str, Any]]:
     return [answers.model_entry(m, float(perf.parameters(m))) for m in found]
 
 
-def _model(key: str) -> dict[str, Any]:
+def _model(key: str | Model) -> dict[str, Any]:
     one = api.model(key)
     return answers.model(one, float(perf.parameters(one)))
 
@@ -310,11 +310,11 @@ def _prices(chip: str | None = None) -> list[tuple[dict[str, Any], Any]]:
     return found
 
 
-def _price(key: str) -> dict[str, Any]:
+def _price(key: str | Chip) -> dict[str, Any]:
     for told, price in _prices():
         if told["id"] == key:
             return {**answers.price_fields(price), "id": key}
-    chip = catalog.chip(key)
+    chip = api.chip(key)
     kinds = dict.fromkeys(price.kind for price in catalog.prices(chip.id))
     together = [catalog.price(chip.id, kind) for kind in kinds]
     fields = {p.kind: answers.price_fields(p)["fields"]["usd"] for p in together if p}
@@ -342,7 +342,7 @@ _LISTED: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "sources": lambda: [answers.source(k, v) for k, v in catalog.sources().items()],
     "rules": lambda: [answers.rule(r) for r in catalog.rules()],
 }
-_ENTRY: Mapping[str, Callable[[str], dict[str, Any]]] = {
+_ENTRY: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "chips": lambda key: answers.chip(api.chip(key)),
     "models": _model,
     "prices": _price,

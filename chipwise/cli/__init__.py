@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import click
 
-from chipwise.cli import catalog, fidelity, fleet, law, serve, sweep, train
+from chipwise.cli import catalog, fidelity, fleet, law, serve, sweep, train, web
 from chipwise.errors import ChipwiseError, UnknownName
 
 __all__ = ["app", "main"]
@@ -55,6 +55,7 @@ for _command in (
     *law.COMMANDS,
     *catalog.COMMANDS,
     *fidelity.COMMANDS,
+    *web.COMMANDS,
 ):
     app.add_command(_command)
 

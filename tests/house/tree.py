@@ -49,10 +49,10 @@ def exports(module: Module) -> list[str] | None:
     return None
 
 
-def defined(module: Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+def defined(module: Module) -> Iterator[Function | ast.ClassDef]:
     """Functions and classes at the top of a module."""
     for node in module.tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node
 
 
@@ -79,10 +79,10 @@ def fields(node: ast.ClassDef) -> Iterator[str]:
             yield each.target.id
 
 
-def parameters(module: Module, node: ast.FunctionDef | ast.ClassDef) -> Iterator[Parameter]:
+def parameters(module: Module, node: Function | ast.ClassDef) -> Iterator[Parameter]:
     """Parameters of a function; fields of a class and parameters of its methods."""
     where = f"{module.name}.{node.name}"
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, Function):
         yield from (Parameter(name, where) for name in arguments(node))
         return
     yield from (Parameter(name, where) for name in fields(node))

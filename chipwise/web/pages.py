@@ -1,0 +1,112 @@
+"""One function for each page: what is asked, what is answered, what is shown.
+
+A page is a GET whose URL reproduces it. To add one: a function here, a route in `server`, a
+template, a name in `site.NAV`, its words in `strings.toml`; a question of its own in `forms` and
+`work`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chipwise import catalog, questions
+from chipwise.errors import ChipwiseError
+from chipwise.tables.kinds import KINDS
+from chipwise.web import api, charts, jobs, site
+from chipwise.web.forms import FORMS, texts
+
+__all__ = ["Asked", "ask", "catalog_entry", "catalog_list", "home", "plan"]
+
+Draw = Callable[[Any, str], charts.Chart | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of a page: its texts as given, its answer, or why there is none."""
+
+    kind: str
+    given: dict[str, list[str]] = field(default_factory=dict)
+    answer: Any = None
+    error: str = ""
+    code: int = HTTPStatus.OK
+
+
+async def ask(request: Request, kind: str) -> Asked:
+    """The question in a URL and its answer; neither where the URL asks nothing."""
+    given = texts(p for p in request.query_params.multi_items() if p[0] != "lang")
+    if not given:
+        return Asked(kind)
+    try:
+        text = await jobs.answer(request.app.state.desk, kind, api.asked(request, kind))
+    except ChipwiseError as error:
+        return Asked(kind, given, error=str(error), code=site.status(error))
+    return Asked(kind, given, json.loads(text))
+
+
+def _shown(request: Request, template: str, asked: Asked, draws: Sequence[Draw]) -> Response:
+    """A page with a form; where it was asked, the answer's tables and charts."""
+    lang, found = site.language(request), asked.answer
+    drawn = [chart for draw in draws if found and (chart := draw(found, lang))]
+    return site.show(
+        request,
+        template,
+        asked.code,
+        asked=asked,
+        form=FORMS[asked.kind],
+        document=KINDS[asked.kind].document(found, lang) if found else [],
+        charts=drawn,
+        chips=catalog.chip_name_index(),
+        models=catalog.model_ids(),
+    )
+
+
+async def home(request: Request) -> Response:
+    """Where to begin."""
+    return site.show(request, "home.html")
+
+
+async def plan(request: Request) -> Response:
+    """The best deployment of a model on each of some chips."""
+    asked = await ask(request, "plan")
+    return _shown(request, "plan.html", asked, (charts.pareto, charts.memory))
+
+
+async def catalog_list(request: Request) -> Response:
+    """All entries of one kind of the catalog."""
+    kind, lang = request.path_params["kind"], site.language(request)
+    if kind not in api.CATALOG:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    found = await run_in_threadpool(questions.entries, kind)
+    return site.show(
+        request,
+        "catalog.html",
+        kind=kind,
+        kinds=api.CATALOG,
+        key=None,
+        document=KINDS[kind].document(found, lang),
+    )
+
+
+async def catalog_entry(request: Request) -> Response:
+    """One entry of the catalog, every value with its source."""
+    kind, key = request.path_params["kind"], request.path_params["key"]
+    if kind not in api.CATALOG:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    found = await run_in_threadpool(api.known, kind, key)
+    return site.show(
+        request,
+        "catalog.html",
+        kind=kind,
+        kinds=api.CATALOG,
+        key=found["id"],
+        document=KINDS[f"{kind}_id"].document(found, site.language(request)),
+    )
