@@ -16,9 +16,10 @@ from typing import Any
 from chipwise import api, catalog
 from chipwise.errors import BadInput, UnknownName
 
-__all__ = ["FORMS", "Field", "read", "texts"]
+__all__ = ["FORMS", "SIDES", "Field", "read", "texts"]
 
 _LENGTH = 10_000_000
+SIDES = 4  # deployments side by side
 _CHIPS = 16  # kinds of chips in one question
 
 
@@ -230,6 +231,17 @@ _ESTIMATE = (
     *_LAW,
 )
 
+
+def _column(of: Field, at: int) -> Field:
+    """A field of one of several deployments side by side; the first two must be given."""
+    first = {"chip": ("h200", "910c"), "model": ("llama-2-70b", "llama-2-70b")}.get(of.name)
+    default = (first[at - 1] if first else of.default) if at <= 2 else ""
+    needed = of.needed and at <= 2
+    return replace(of, name=f"{of.name}_{at}", default=default, needed=needed, label=of.name)
+
+
+_SIDE = tuple(f for f in _ESTIMATE if f.name in ("model", "chip", "tp", "weights"))
+
 FORMS: Mapping[str, tuple[Field, ...]] = {
     "plan": (
         _MODEL,
@@ -250,4 +262,36 @@ FORMS: Mapping[str, tuple[Field, ...]] = {
         _SEED,
     ),
     "estimate": _ESTIMATE,
+    "compare": (
+        *(replace(_column(f, at), more=at > 2) for at in range(1, SIDES + 1) for f in _SIDE),
+        *(f for f in _ESTIMATE if f not in _SIDE and f.name not in ("pp", "ep", "dp")),
+    ),
+    "simulate": (
+        _MODEL,
+        _CHIP,
+        Field("tp", "whole", "2", low=1, high=1024),
+        *_lengths("2048", "128"),
+        Field("rate", "number", "4", low=1e-3, high=1e5),
+        Field("concurrency", "whole", low=1, high=4096),
+        Field("requests", "whole", "1000", low=1, high=20_000),
+        *_LIMITS,
+        Field("low", "number", low=0.01, high=1, more=True),
+        _degree("ep"),
+        _WEIGHTS,
+        *_ENGINE,
+        _SEED,
+    ),
+    "train": (
+        _MODEL,
+        replace(_CHIP, default="h100"),
+        Field("chips", "whole", "1024", low=1, high=1_000_000, needed=True, label="count"),
+        Field("seq", "whole", "4096", low=1, high=_LENGTH, needed=True),
+        Field("batch", "whole", "1024", low=1, high=_LENGTH, needed=True, label="global_batch"),
+        Field("precision", "choice", choices=("bf16", "fp16", "fp8", "mxfp8", "nvfp4")),
+        Field("tokens", "number", low=1, high=1e18),
+        Field("cost", "choice", choices=("own", "rent"), words="price_basis"),
+        *(_degree(name) for name in ("tp", "pp", "cp", "ep", "dp", "micro")),
+        Field("shard", "whole", low=0, high=3, more=True),
+        Field("recompute", "choice", choices=("none", "selective", "half", "full"), more=True),
+    ),
 }

@@ -20,33 +20,55 @@ from starlette.responses import Response
 
 from chipwise import catalog, questions
 from chipwise.errors import ChipwiseError
-from chipwise.tables.kinds import KINDS
 from chipwise.web import api, charts, jobs, site
 from chipwise.web.forms import FORMS, texts
+from chipwise.web.sheets import TOLD
 
-__all__ = ["Asked", "ask", "catalog_entry", "catalog_list", "home", "plan"]
+__all__ = [
+    "Asked",
+    "ask",
+    "catalog_entry",
+    "catalog_list",
+    "compare",
+    "home",
+    "plan",
+    "simulate",
+    "train",
+]
 
 Draw = Callable[[Any, str], charts.Chart | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question of a page: its texts as given, its answer, or why there is none."""
+    """A question of a page: its texts as given, its answer, or why there is none.
+
+    `pending` where the page is to begin the work and to show how far it is.
+    """
 
     kind: str
     given: dict[str, list[str]] = field(default_factory=dict)
     answer: Any = None
     error: str = ""
     code: int = HTTPStatus.OK
+    pending: bool = False
 
 
-async def ask(request: Request, kind: str) -> Asked:
-    """The question in a URL and its answer; neither where the URL asks nothing."""
+async def ask(request: Request, kind: str, *, begun: bool = True) -> Asked:
+    """The question in a URL and its answer; neither where the URL asks nothing.
+
+    With `begun` false only an answer that is kept is given; the page begins the work itself.
+    """
     given = texts(p for p in request.query_params.multi_items() if p[0] != "lang")
     if not given:
         return Asked(kind)
+    desk = request.app.state.desk
     try:
-        text = await jobs.answer(request.app.state.desk, kind, api.asked(request, kind))
+        question = api.asked(request, kind)
+        text = jobs.kept(desk, kind, question)
+        if text is None and not begun:
+            return Asked(kind, given, pending=True)
+        text = text or await jobs.answer(desk, kind, question)
     except ChipwiseError as error:
         return Asked(kind, given, error=str(error), code=site.status(error))
     return Asked(kind, given, json.loads(text))
@@ -62,7 +84,7 @@ def _shown(request: Request, template: str, asked: Asked, draws: Sequence[Draw])
         asked.code,
         asked=asked,
         form=FORMS[asked.kind],
-        document=KINDS[asked.kind].document(found, lang) if found else [],
+        document=TOLD[asked.kind].document(found, lang) if found else [],
         charts=drawn,
         chips=catalog.chip_name_index(),
         models=catalog.model_ids(),
@@ -77,7 +99,24 @@ async def home(request: Request) -> Response:
 async def plan(request: Request) -> Response:
     """The best deployment of a model on each of some chips."""
     asked = await ask(request, "plan")
-    return _shown(request, "plan.html", asked, (charts.pareto, charts.memory))
+    return _shown(request, "ask.html", asked, (charts.pareto, charts.memory))
+
+
+async def compare(request: Request) -> Response:
+    """Two or more deployments side by side."""
+    return _shown(request, "ask.html", await ask(request, "compare"), (charts.compared,))
+
+
+async def simulate(request: Request) -> Response:
+    """Requests through a scheduler: begun in the background unless its answer is there."""
+    asked = await ask(request, "simulate", begun=False)
+    return _shown(request, "ask.html", asked, (charts.percentiles, charts.timeline))
+
+
+async def train(request: Request) -> Response:
+    """A training: its layout, where the time goes, what fills the memory."""
+    asked = await ask(request, "train")
+    return _shown(request, "ask.html", asked, (charts.step_parts, charts.training_memory))
 
 
 async def catalog_list(request: Request) -> Response:
@@ -92,7 +131,7 @@ async def catalog_list(request: Request) -> Response:
         kind=kind,
         kinds=api.CATALOG,
         key=None,
-        document=KINDS[kind].document(found, lang),
+        document=TOLD[kind].document(found, lang),
     )
 
 
@@ -108,5 +147,5 @@ async def catalog_entry(request: Request) -> Response:
         kind=kind,
         kinds=api.CATALOG,
         key=found["id"],
-        document=KINDS[f"{kind}_id"].document(found, site.language(request)),
+        document=TOLD[f"{kind}_id"].document(found, site.language(request)),
     )

@@ -27,6 +27,9 @@ _IDLE = 15  # seconds that an idle connection is kept
 ROUTES = (
     Route("/", pages.home, name="home"),
     Route("/plan", pages.plan),
+    Route("/compare", pages.compare),
+    Route("/simulate", pages.simulate),
+    Route("/train", pages.train),
     Route("/catalog/{kind}", pages.catalog_list),
     Route("/catalog/{kind}/{key:path}", pages.catalog_entry),
     Route("/api/{kind}", api.question),

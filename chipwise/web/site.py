@@ -30,6 +30,9 @@ __all__ = ["NAV", "failed", "href", "language", "missing", "refused", "show", "s
 # What stands in the bar at the top: the key of its word, its path.
 NAV = (
     ("plan", "/plan"),
+    ("compare", "/compare"),
+    ("simulate", "/simulate"),
+    ("train", "/train"),
     ("catalog", "/catalog/chips"),
 )
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "txt": "text/plain"}

@@ -91,6 +91,32 @@
     },
   };
 
+  // Values with their intervals, a row each.
+  draw.bars = (of) =>
+    frame({
+      xAxis: axis(of.x, { scale: false, min: 0 }),
+      yAxis: { type: "category", inverse: true, data: of.rows.map((r) => r.name), axisLabel: { color: colour("ink"), width: 150, overflow: "break" }, axisTick: { show: false } },
+      tooltip: { ...frame().tooltip, valueFormatter: (v) => (Array.isArray(v) ? "" : `${shown(v)} ${of.x}`) },
+      series: [
+        { name: of.words.value, type: "bar", barMaxWidth: 26, data: of.rows.map((r) => r.values[0]) },
+        ...(of.rows[0].values.length > 1 ? [{
+          name: of.words.interval, type: "line", symbol: "none", silent: true, connectNulls: false,
+          lineStyle: { width: 2, color: colour("ink") }, itemStyle: { color: colour("ink") },
+          data: of.rows.flatMap((r, at) => [[r.values[1], at], [r.values[2], at], ["-", "-"]]),
+        }] : []),
+      ],
+    });
+
+  const lines = (of, more, each) =>
+    frame({
+      xAxis: axis(of.x, { scale: false }),
+      yAxis: upright(of.y, more),
+      tooltip: { ...frame().tooltip, trigger: "axis", valueFormatter: shown },
+      series: of.lines.map((line) => ({ name: line.name, type: "line", data: line.points, ...each })),
+    });
+  draw.percentiles = (of) => lines(of, { type: "log", scale: true }, { symbolSize: 7 });
+  draw.timeline = (of) => lines(of, { scale: false, min: 0 }, { symbol: "none", step: "end" });
+
   // -- showing and keeping --------------------------------------------------------------------
 
   const charts = new Map();

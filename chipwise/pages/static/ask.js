@@ -1,0 +1,45 @@
+// Work in the background: begun by the page, shown as it goes on, stopped by its button.
+"use strict";
+addEventListener("DOMContentLoaded", () => {
+  document.querySelector(".ask")?.addEventListener("submit", ({ target }) => {
+    // Empty fields say nothing; without them the address is short enough to pass on.
+    for (const field of target.elements) if (field.name && !field.value) field.disabled = true;
+    target.querySelector("button[type=submit]").disabled = true;
+  });
+  // A page that the browser kept and shows again is whole again.
+  addEventListener("pageshow", () => {
+    document.querySelectorAll(".ask :disabled").forEach((field) => { field.disabled = false; });
+  });
+
+  const box = document.getElementById("job");
+  if (!box) return;
+  const bar = document.getElementById("progress");
+  const button = document.getElementById("cancel");
+  const end = (text) => {
+    document.getElementById("state").textContent = text;
+    bar.hidden = button.hidden = true;
+  };
+  let job = null;
+
+  async function look() {
+    const at = await (await fetch(`/jobs/${job}`)).json();
+    if (at.state === "done") location.reload();
+    else if (at.state === "cancelled") end(box.dataset.cancelled);
+    else if (at.state === "failed" || at.error) end(at.error || box.dataset.failed);
+    else {
+      if (at.total) [bar.max, bar.value] = [at.total, at.done];
+      setTimeout(look, 300);
+    }
+  }
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    if (job) await fetch(`/jobs/${job}`, { method: "DELETE" });
+  });
+  (async () => {
+    const answer = await fetch(`/jobs?${box.dataset.question}`, { method: "POST" });
+    const begun = await answer.json();
+    if (!answer.ok) return end(begun.error);
+    job = begun.id;
+    look();
+  })().catch(() => end(box.dataset.failed));
+});
