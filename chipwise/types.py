@@ -490,13 +490,14 @@ class Protocol:
 class RuleCase:
     """An outcome of a rule that holds for some destinations, end users or items only.
 
-    Empty tuples and an empty `condition` mean all.
+    Empty tuples and an empty `condition` mean all; `place` is where it stands.
     """
 
     outcome: str
     destinations: tuple[str, ...] = ()
     end_users: tuple[str, ...] = ()
     condition: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -537,7 +538,7 @@ class Rule:
     countries it must be exported from, if any. A rule that is not `counted` is left out of
     verdicts unless its `confidence` is asked for. `review_by` is the day by which it must be
     looked at again. `caught` and `spared` are chips on either side of the item condition.
-    `place` is the file that it was read from.
+    `place` is the file that it was read from, with the line of its condition.
     """
 
     id: str

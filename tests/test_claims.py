@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chipwise import api, catalog
 from chipwise.catalog.claims import Claim, claims
@@ -300,6 +302,68 @@ def test_a_sum_reaches_nothing_but_its_names(source):
     one = Claim("x", {"en": "a", "zh": "a"}, {}, {}, holds=source, place="mine.toml")
     with pytest.raises(BadFact):
         judge([one], estimate=never, verdict=never)
+
+
+# Split at blanks; a blank of its own is the last.
+WORDS = (
+    *[
+        "h200",
+        ".",
+        "memory",
+        "tpp",
+        "vendor",
+        "'NVIDIA'",
+        "1",
+        "0",
+        "2.5",
+        "1e308",
+        "nan",
+        "x",
+        "+",
+        "-",
+        "*",
+        "/",
+        "**",
+        "%",
+        "<",
+        "==",
+        ">=",
+        "(",
+        ")",
+        "[",
+        "]",
+    ],
+    *[
+        "{",
+        "}",
+        ",",
+        ":",
+        "=",
+        "lambda",
+        "__import__",
+        "__class__",
+        "open",
+        "and",
+        "or",
+        "not",
+        "if",
+        "else",
+        "\\",
+    ],
+    " ",
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(WORDS), max_size=12).map("".join))
+def test_whatever_is_written_is_a_verdict_or_a_fault_that_names_its_place(source):
+    one = Claim("x", {"en": "a", "zh": "a"}, {}, {}, holds=source, place="mine.toml")
+    try:
+        [found] = judge([one], estimate=never, verdict=never)
+        told = found.verdict
+    except BadFact as error:
+        told = str(error)
+    assert told.startswith(("mine.toml: x.holds: ", "holds", "does_not_hold", "cannot_be_known"))
 
 
 def test_a_run_that_does_not_fit_leaves_the_claim_open():

@@ -104,7 +104,7 @@ def where(path: Path, attribute: str) -> str:
     except (OSError, UnicodeDecodeError):
         return str(path)
     for name in (attribute, attribute.rpartition(".")[2]):
-        pattern = re.compile(rf'(^\s*\[?|[{{,])\s*"?{re.escape(name)}"?\s*[\]=:]')
+        pattern = re.compile(rf'(^\s*\[{{0,2}}|[{{,])\s*"?{re.escape(name)}"?\s*[\]=:]')
         for number, line in enumerate(lines, 1):
             if pattern.search(line):
                 return f"{path}: line {number}"

@@ -277,6 +277,7 @@ def _cases(path: Path, content: Mapping[str, Any]) -> tuple[RuleCase, ...]:
             _countries(path, raw, "destinations"),
             _choices(path, raw, "end_users", END_USERS),
             _expanded(condition, rule_terms()[0]),
+            where(path, "case"),
         )
         found.append(case)
     return tuple(found)
@@ -363,7 +364,7 @@ def read_rule(path: Path) -> Rule:
         spared=_texts(path, content, "spared"),
         note=content.get("note", ""),
         urls=_texts(path, content, "urls"),
-        place=str(path),
+        place=where(path, "condition"),
         sure=_sure(content),
         chinese=chinese,
     )
@@ -377,7 +378,9 @@ def _all() -> tuple[Rule, ...]:
     for rule in found:
         for other in rule.relaxes:
             if other not in ids:
-                raise _bad(Path(rule.place), "relaxes", f"there is no rule {other!r}")
+                raise _bad(
+                    DATA / "rules" / f"{rule.id}.toml", "relaxes", f"there is no rule {other!r}"
+                )
     return tuple(found)
 
 

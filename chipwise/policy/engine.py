@@ -73,11 +73,11 @@ class _Side:
 
 
 @lru_cache(maxsize=2048)
-def _expression(rule: Rule, condition: str) -> Expression:
+def _expression(rule: Rule, condition: str, place: str = "") -> Expression:
     try:
         return parse(condition)
     except BadInput as error:
-        raise BadFact(rule.place or rule.id, "condition", str(error)) from None
+        raise BadFact(place or rule.place or rule.id, "condition", str(error)) from None
 
 
 def checked(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -90,8 +90,10 @@ def checked(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """
     found = tuple(rules)
     for rule in found:
-        for condition in (rule.condition, *(c.condition for c in rule.cases if c.condition)):
-            _expression(rule, condition)
+        _expression(rule, rule.condition)
+        for case in rule.cases:
+            if case.condition:
+                _expression(rule, case.condition, case.place)
     return found
 
 

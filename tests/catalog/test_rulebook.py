@@ -131,8 +131,20 @@ def test_broken_toml_names_line_and_column(tmp_path: Path) -> None:
 
 def test_a_condition_outside_the_language_is_found_before_it_is_used(tmp_path: Path) -> None:
     rule = rulebook.read_rule(write(tmp_path, condition="'open(\"x\")'"))
-    with pytest.raises(BadInput, match=r"a-rule\.toml: condition: .* is not allowed"):
+    with pytest.raises(BadInput, match=r"a-rule\.toml: line 9: condition: .* is not allowed"):
         policy.checked([rule])
+
+
+def test_a_fault_in_a_case_names_the_line_of_the_case(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    good = path.read_text(encoding="utf-8")
+    path.write_text(good + '[[case]]\noutcome = "free"\ncondition = "weight > 1"\n', "utf-8")
+    at = f"line {len(good.splitlines()) + 1}"
+    with pytest.raises(BadInput, match=rf"a-rule\.toml: {at}: condition: unknown name 'weight'"):
+        policy.checked([rulebook.read_rule(path)])
+    path.write_text(good + '[[case]]\noutcome = "gone"\n', "utf-8")
+    with pytest.raises(BadInput, match=rf"a-rule\.toml: {at}: case: one of free"):
+        rulebook.read_rule(path)
 
 
 def test_all_rules_come_by_day() -> None:

@@ -499,7 +499,9 @@ def test_a_question_that_cannot_be_asked(
 
 def test_a_condition_that_is_none_names_its_file() -> None:
     broken = replace(rule("us-2023-10-3A090b"), condition="tpp >= weight")
-    with pytest.raises(BadFact, match=r"us-2023-10-3A090b\.toml: condition: unknown name 'weight'"):
+    with pytest.raises(
+        BadFact, match=r"us-2023-10-3A090b\.toml: line \d+: condition: unknown name 'weight'"
+    ):
         policy.check(catalog.chip("h20"), (*rules(), broken), on=LAST)
 
 
