@@ -23,6 +23,7 @@ from chipwise.plan import describe
 from chipwise.plan.frontier import Frontier, FrontierPoint, Worth
 from chipwise.plan.training import Run, TrainingAnswer, describe_layout
 from chipwise.plan.training_mix import MixedAnswer
+from chipwise.simulating import Played
 from chipwise.types import (
     Chip,
     Deployment,
@@ -38,7 +39,6 @@ from chipwise.types import (
     RuleTrace,
     Side,
     SideVerdict,
-    Simulation,
     StatusPeriod,
     Verdict,
     Workload,
@@ -436,38 +436,36 @@ def rule_fields(of: Rule) -> dict[str, Any]:
     return {"id": of.id, "fields": {k: {"value": v, **plain} for k, v in values.items()}}
 
 
-def simulation(
-    of: Simulation,
-    calibration: str,
-    *,
-    clients: int | None,
-    ttft: float | None,
-    tpot: float | None,
-    elapsed: float,
-) -> dict[str, Any]:
+def simulation(of: Played) -> dict[str, Any]:
     """JSON of `simulate`.
 
-    Goodput counts the requests that keep `ttft` and `tpot` [s]; `clients` of a closed loop, whose
-    rate is that of its steady part; `elapsed` of the simulation alone. [s]
+    The rate of a closed loop is that of its steady part; use of the cache and requests over time
+    are there where the iterations were recorded.
     """
-    found = serving.metrics.summary(of)
-    good, share = serving.metrics.goodput(of, ttft, tpot)
-    start, end = serving.metrics.steady(of, clients) if clients else (None, None)
-    rate = serving.metrics.output_tokens_per_second(of, start, end)
+    run, warm = of.run, of.warmup
+    found = serving.metrics.summary(run, warm)
+    good, share = serving.metrics.goodput(run, of.ttft, of.tpot, warm)
+    start, end = serving.metrics.steady(run, of.clients) if of.clients else (None, None)
+    rate = serving.metrics.output_tokens_per_second(run, start, end)
     return {
-        **envelope(calibration),
-        "requests": len(of.isl),
-        "iterations": int(of.iterations),
-        "preemptions": int(of.preemptions),
+        **envelope(of.calibration),
+        "requests": len(run.isl),
+        "warm_up": warm,
+        "iterations": int(run.iterations),
+        "preemptions": int(run.preemptions),
         **{f"{name}_s": dict(times) for name, times in found.items()},
-        "ttft_limit_s": ttft,
-        "tpot_limit_s": tpot,
+        "ttft_limit_s": of.ttft,
+        "tpot_limit_s": of.tpot,
         "goodput": good,
         "goodput_share": share,
+        "percentile": of.percentile,
+        "highest_rate": of.rate,
         "output_tokens_per_s": rate,
-        "total_tokens_per_s": rate * float(1.0 + of.isl.sum() / of.osl.sum()),
-        "span_s": float(of.finish.max() - of.arrival.min()),
-        "elapsed_s": elapsed,
+        "total_tokens_per_s": rate * float(1.0 + run.isl.sum() / run.osl.sum()),
+        "cached_share": float(run.cached.sum() / run.isl.sum()),
+        "over_time": serving.metrics.over_time(run, of.blocks) if run.steps else None,
+        "span_s": float(run.finish.max() - run.arrival.min()),
+        "elapsed_s": of.elapsed,
     }
 
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chipwise import catalog, cost, perf, policy, serving
 from chipwise import plan as planning
 from chipwise.catalog import stacks, traces
 from chipwise.catalog.claims import Claim, ClaimRun, ClaimStatus, read_claims
 from chipwise.catalog.claims import claims as article
+from chipwise.catalog.columns import read_lengths
 from chipwise.catalog.training import network, training_calibration
 from chipwise.claims import Judged, judge
 from chipwise.errors import BadInput, Infeasible, UnknownName
@@ -43,6 +45,7 @@ from chipwise.plan.training import (
 from chipwise.plan.training_mix import MixedAnswer, counts, mixed_training
 from chipwise.policy.question import FIRST_DAY
 from chipwise.types import (
+    Array,
     Chip,
     Deployment,
     Fact,
@@ -81,6 +84,7 @@ __all__ = [
     "plan",
     "requests",
     "simulate",
+    "simulate_apart",
     "terms",
     "timeline",
     "train",
@@ -506,8 +510,13 @@ def requests(
     clients: int | None = None,
     isl: int | None = None,
     osl: int | None = None,
+    lengths: str | Path | None = None,
     count: int = 1000,
     low: float = 1.0,
+    prefix: int = 0,
+    turns: int = 1,
+    pause: float = 0.0,
+    burstiness: float = 1.0,
     seed: int = 0,
 ) -> Trace:
     """What is sent to an engine: a trace, arrivals at random, or the prompts of a closed loop.
@@ -517,13 +526,22 @@ def requests(
     trace : str
         Id of a trace of the catalog, or a file.
     rate : float
-        Of Poisson arrivals. [request/s]
+        Of arrivals at random; with several turns, of conversations. [request/s]
     clients : int
         Of a closed loop; its arrivals are 0 and not used.
     isl, osl : int
-        Lengths, where there is no trace; drawn evenly from `low` to 1 times these. [token]
+        Lengths, where there is no trace; drawn evenly from `low` to 1 times these. With several
+        turns, of each question and each answer. [token]
+    lengths : str or Path
+        CSV with the columns isl, osl and weight, from which they are drawn instead.
     count : int
-        Requests, where there is no trace.
+        Requests, where there is no trace; with several turns rounded up to whole conversations.
+    prefix : int
+        Tokens with which every prompt begins, before its isl. [token]
+    turns, pause : int, float
+        Requests of a conversation, and the time from an answer to the next question. [s]
+    burstiness : float
+        Shape of the gamma-distributed gaps: 1 is Poisson, less comes in bursts, more evenly.
     seed : int
         Of all draws.
     """
@@ -531,16 +549,42 @@ def requests(
         raise BadInput("give one of a trace, a rate and a concurrency")
     if trace is not None:
         return traces.trace(trace)
+    _whole(count=count, turns=turns)
+    _positive(rate=rate, burstiness=burstiness)
+    total = -(-count // turns) * turns
+    prompts, outputs = _drawn(isl, osl, lengths, low, total, seed)
+    begin = np.zeros(total // turns)
+    if rate is not None:
+        begin = serving.arrivals.gamma(rate, total // turns, burstiness**-0.5, seed + 2)
+    if turns == 1 and not prefix:
+        return Trace(begin, prompts, outputs)
+    shape = (-1, turns)
+    talk = serving.arrivals.turns(
+        begin, prompts.reshape(shape), outputs.reshape(shape), pause, prefix
+    )
+    return talk if turns > 1 else replace(talk, follows=None, pause=None)
+
+
+def _drawn(
+    isl: int | None,
+    osl: int | None,
+    lengths: str | Path | None,
+    low: float,
+    count: int,
+    seed: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Prompt and output lengths of so many requests. [token]"""
+    if lengths is not None:
+        if isl is not None or osl is not None:
+            raise BadInput("give either isl and osl, or a file of lengths")
+        return serving.arrivals.histogram(*read_lengths(lengths), count, seed)
     if isl is None or osl is None:
-        raise BadInput("isl and osl are missing; give both, or a trace")
+        raise BadInput("isl and osl are missing; give both, or a file of lengths, or a trace")
     _lengths(isl, osl)
-    _whole(count=count)
-    prompts = serving.arrivals.uniform(isl, low, count, seed)
-    outputs = serving.arrivals.uniform(osl, low, count, seed + 1)
-    if rate is None:
-        return Trace(np.zeros(count), prompts, outputs)
-    _positive(rate=rate)
-    return Trace(serving.arrivals.poisson(rate, count, seed + 2), prompts, outputs)
+    return (
+        serving.arrivals.uniform(isl, low, count, seed),
+        serving.arrivals.uniform(osl, low, count, seed + 1),
+    )
 
 
 def engine(
@@ -583,6 +627,9 @@ def simulate(
 ) -> Simulation:
     """Requests through the scheduler of an engine.
 
+    A simulation holds no state outside its arguments: run it in a process of its own to be able
+    to end it early.
+
     Parameters
     ----------
     sent : Trace
@@ -596,10 +643,39 @@ def simulate(
     **flags
         As in serving.simulate.
     """
-    arrival = sent.arrival if clients is None else None
-    return serving.simulate(
-        table, arrival, sent.isl, sent.osl, blocks=blocks, concurrency=clients, **flags
-    )
+    arrival, told = _told(sent, clients)
+    return serving.simulate(table, arrival, sent.isl, sent.osl, blocks=blocks, **{**told, **flags})
+
+
+def simulate_apart(
+    sent: Trace,
+    prefill: serving.Server,
+    decode: serving.Server,
+    *,
+    clients: int | None = None,
+    **flags: Any,
+) -> Simulation:
+    """Requests through engines that prefill and engines that decode.
+
+    Parameters
+    ----------
+    sent, clients
+        As in `simulate`.
+    prefill, decode : Server
+        Of either side: step time, cache, number of engines.
+    **flags
+        As in serving.simulate_apart.
+    """
+    arrival, told = _told(sent, clients)
+    return serving.simulate_apart(prefill, decode, arrival, sent.isl, sent.osl, **{**told, **flags})
+
+
+def _told(sent: Trace, clients: int | None) -> tuple[Array | None, dict[str, Any]]:
+    """Arrivals, none in a closed loop, and which request follows which."""
+    told: dict[str, Any] = {"concurrency": clients}
+    if sent.follows is not None:
+        told |= {"follows": sent.follows, "pause": sent.pause}
+    return (sent.arrival if clients is None else None), told
 
 
 def train(

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from chipwise import answers, api, catalog, perf
+from chipwise import answers, api, catalog, perf, simulating
 from chipwise.cost import parse_override
 from chipwise.errors import BadInput, UnknownName
-from chipwise.types import Chip, Model, Simulation, StepTable, Trace, Workload
+from chipwise.types import Chip, Model, Simulation, Workload
 from chipwise.units import to_base
 
 __all__ = [
@@ -39,7 +36,6 @@ _ASK = (
 _LOAD = ("load", "rate", "ttft", "tpot", "percentile", "prefix_hit")
 _DEGREES = ("tp", "pp", "ep", "dp")
 _CHOICE = ("mode", "kv", "backend", "chunk", "link")
-_ENGINE = ("tp", "ep", "weights", "kv", "backend", "chunk", "calibration")
 _TRAINED = (
     *("seq", "batch", "precision", "tokens", "rank", "frozen", "stack", "link"),
     *("checkpoint", "overlap"),
@@ -150,84 +146,12 @@ def simulate(
     Parameters
     ----------
     given : mapping
-        ``model`` and ``chip``, or ``step_time`` and ``kv_blocks``; one of ``trace``, ``rate`` and
-        ``concurrency``; and any other option of `chipwise simulate`.
+        As in simulating.play.
     record_steps : bool
         Keep a row for each iteration.
     """
-    clients = given.get("concurrency")
-    sent = api.requests(
-        given.get("trace"),
-        rate=given.get("rate"),
-        clients=clients,
-        count=given.get("requests") or 1000,
-        **_named(given, ("isl", "osl", "low", "seed")),
-    )
-    table, flags = _scheduled(given, sent)
-    # A run of one request first, so that loading the compiled code is not timed.
-    api.simulate(_smallest(), table, **{**flags, "priority": None, "prompts": None})
-    start = perf_counter()
-    run = api.simulate(sent, table, clients=clients, record_steps=record_steps, **flags)
-    elapsed = perf_counter() - start
-    answer = answers.simulation(
-        run,
-        "stated" if given.get("step_time") else _calibration(asked(given)),
-        clients=clients,
-        ttft=given.get("ttft"),
-        tpot=given.get("tpot"),
-        elapsed=elapsed,
-    )
-    return run, answer
-
-
-def _scheduled(given: Mapping[str, Any], sent: Trace) -> tuple[StepTable, dict[str, Any]]:
-    """Seconds of an iteration, and the scheduler's flags, of a model or as stated."""
-    stated, model = given.get("step_time"), given.get("model")
-    blocks, seqs, tokens = given.get("kv_blocks"), 256, 8192
-    size = given.get("block_size") or 16
-    if (stated is None) == (model is None):
-        raise BadInput("give either a MODEL with --chip, or --step-time with --kv-blocks")
-    if stated is not None:
-        if blocks is None:
-            raise BadInput("--kv-blocks is missing; with --step-time it must be given")
-        if given.get("chip") is not None:
-            raise BadInput("--chip goes with a MODEL; --step-time takes the place of both")
-        table = StepTable(*stated)
-    else:
-        if given.get("chip") is None:
-            raise BadInput("--chip is missing; say on which chip the model runs")
-        length = float(sent.isl.mean() + sent.osl.mean())
-        table, room, usual = api.engine(
-            model,  # type: ignore[arg-type]  # one of both is given
-            given["chip"],
-            length,
-            size=size,
-            **_named(given, _ENGINE),
-        )
-        blocks, seqs, tokens = blocks or room, usual.max_seqs, given.get("chunk") or usual.chunk
-    by_priority = given.get("policy") == "priority"
-    if by_priority and sent.priority is None:
-        raise BadInput("--policy priority needs a trace with a column priority")
-    caching = bool(given.get("prefix_caching"))
-    return table, {
-        "blocks": blocks,
-        "block_size": size,
-        "max_seqs": given.get("max_num_seqs") or seqs,
-        "max_tokens": given.get("max_num_batched_tokens") or tokens,
-        "asynchronous": not given.get("sync", True),
-        "prefix_caching": caching,
-        "long_prefill": given.get("long_prefill_token_threshold", 0),
-        "reserve": given.get("reserve_full_isl", True),
-        "watermark": given.get("watermark", 0.0),
-        "priority": sent.priority if by_priority else None,
-        "prompts": sent.prompts if caching else None,
-    }
-
-
-def _smallest() -> Trace:
-    """A load of one request that fits any cache."""
-    one = np.ones(1, np.int64)
-    return Trace(np.zeros(1), one, one)
+    played = simulating.play(given, record_steps=record_steps)
+    return played.run, answers.simulation(played)
 
 
 def train(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

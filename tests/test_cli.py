@@ -484,3 +484,42 @@ def test_the_simulation_has_the_last_word(run):
     for row in found["chips"]:
         assert row["simulated"]["ttft_p99"] <= 2
         assert row["simulated"]["tpot_p99"] <= 0.05
+
+
+def test_a_timeline_is_a_whole_trace_of_events(run, tmp_path):
+    file = tmp_path / "t.json"
+    load = ["--rate", "5", "--isl", "100", "--osl", "5", "--requests", "20"]
+    found = answered(run, *SIMULATE, *load, "--timeline", file)
+    assert found["over_time"]["running"]["max"] >= 1
+    told = json.loads(file.read_text(encoding="utf-8"))
+    assert set(told) == {"traceEvents", "displayTimeUnit"}
+    for event in told["traceEvents"]:
+        assert {"name", "ph", "pid"} <= set(event)
+        assert event["ph"] in ("X", "C", "M")
+        if event["ph"] == "X":
+            assert event["ts"] >= 0
+            assert event["dur"] > 0
+    spans = [e for e in told["traceEvents"] if e["ph"] == "X" and "prefill" in e["name"]]
+    assert len(spans) >= 20
+
+
+def test_rows_are_parquet_where_the_name_says_so(run, tmp_path):
+    polars = pytest.importorskip("polars")
+    load = ["--rate", "5", "--isl", "100", "--osl", "5", "--requests", "20"]
+    for option, columns in (("--requests-out", 8), ("--iterations-out", 10)):
+        answered(run, *SIMULATE, *load, option, tmp_path / "x.parquet")
+        answered(run, *SIMULATE, *load, option, tmp_path / "x.csv")
+        packed, plain = polars.read_parquet(tmp_path / "x.parquet"), tmp_path / "x.csv"
+        assert packed.shape[1] == columns
+        with plain.open(encoding="utf-8") as lines:
+            assert next(lines).strip().split(",") == packed.columns
+
+
+def test_parquet_without_polars_says_what_to_install(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("chipwise.cli.frames.find_spec", lambda _name: None)
+    file = tmp_path / "x.parquet"
+    load = ["--rate", "5", "--isl", "100", "--osl", "5"]
+    code, _, err = run(*SIMULATE, *load, "--requests-out", file)
+    assert code == 2
+    assert "install chipwise[frames]" in err
+    assert not file.exists()

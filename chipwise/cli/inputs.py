@@ -24,6 +24,7 @@ __all__ = [
     "Whole",
     "Wholes",
     "config_option",
+    "engine_options",
     "grid",
     "law_options",
     "money_options",
@@ -250,6 +251,35 @@ def money_options(command: _F) -> _F:
             default="US",
             show_default=True,
             help="Where the electricity is bought.",
+        ),
+    )(command)
+
+
+def engine_options(command: _F) -> _F:
+    """Formats, engine, its token budget; which calibration."""
+    return _together(
+        click.option(
+            "--kv",
+            default="auto",
+            show_default=True,
+            help="Format of the KV cache; auto is that of the activations.",
+        ),
+        click.option(
+            "--backend",
+            default="vllm",
+            show_default=True,
+            help="Engine: vllm, sglang or trtllm.",
+        ),
+        click.option(
+            "--chunk",
+            type=Whole(1, 10_000_000),
+            help="Token budget of an iteration.  [default: the engine's]",
+        ),
+        click.option(
+            "--calibration",
+            default="general",
+            show_default=True,
+            help="Fitted factors: by name, or a file.",
         ),
     )(command)
 

@@ -198,7 +198,7 @@ def check_path(path: Path | None) -> None:
         raise BadInput(f"{path}: cannot be written: {above} is no folder that one may write to")
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all.
 
     Raises
@@ -211,8 +211,8 @@ def write(path: Path, text: str) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         part = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
             part.chmod(0o666 & ~_mask())
             part.replace(path)
         finally:

@@ -1,8 +1,7 @@
-"""Commands that answer how fast: estimate, plan, simulate."""
+"""Commands that answer how fast and how well: estimate, plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,17 @@ from chipwise.cli.inputs import (
     Whole,
     Wholes,
     config_option,
+    engine_options,
     law_options,
     money_options,
     output_options,
 )
 from chipwise.cli.output import check_path, progress, reply, say_out, write
-from chipwise.tables.written import as_csv, as_json
+from chipwise.tables.written import as_json
 
 __all__ = ["COMMANDS"]
 
 _COUNT = Whole(1, 10_000_000)
-_REQUESTS = ("id", "arrival", "prompt", "output", "cached_tokens", "ttft", "finish", "preemptions")
 
 
 class _Batch(click.ParamType[int | str]):
@@ -62,37 +61,6 @@ def _load_options(command: Any) -> Any:
     return command
 
 
-def _engine_options(command: Any) -> Any:
-    """Formats, engine, its token budget; which calibration."""
-    for option in (
-        click.option(
-            "--calibration",
-            default="general",
-            show_default=True,
-            help="Fitted factors: by name, or a file.",
-        ),
-        click.option(
-            "--chunk",
-            type=Whole(1, 10_000_000),
-            help="Token budget of an iteration.  [default: the engine's]",
-        ),
-        click.option(
-            "--backend",
-            default="vllm",
-            show_default=True,
-            help="Engine: vllm, sglang or trtllm.",
-        ),
-        click.option(
-            "--kv",
-            default="auto",
-            show_default=True,
-            help="Format of the KV cache; auto is that of the activations.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @click.command(
     short_help="One deployment under one load, with its 90 % intervals.",
     epilog="\b\nExample:\n  chipwise estimate llama-2-70b --chip h200 --batch 32 --isl 2048 "
@@ -108,7 +76,7 @@ def _engine_options(command: Any) -> Any:
 @click.option("--concurrency", type=_COUNT, help="Clients of a closed loop, in place of a batch.")
 @_load_options
 @click.option("--weights", help="Format of the weights.  [default: the maker's]")
-@_engine_options
+@engine_options
 @money_options
 @law_options
 @output_options
@@ -158,7 +126,7 @@ def estimate(*, form: str, lang: str, **given: Any) -> None:
 @click.option("--ep", type=Wholes(), help="Of expert parallelism.")
 @click.option("--dp", type=Wholes(), help="Of data-parallel attention.")
 @click.option("--link", type=Rate(), help="Link that carries KV, such as 400Gbit/s.")
-@_engine_options
+@engine_options
 @money_options
 @law_options
 @config_option
@@ -184,136 +152,4 @@ def plan(*, out: Path | None, form: str, lang: str, **given: Any) -> int:
     return 0 if any(row["feasible"] for row in (*answer["chips"], *answer["apart"])) else 1
 
 
-class _Seconds(click.ParamType[tuple[float, ...]]):
-    """Four numbers a,b,c,d of a stated step time."""
-
-    name = "a,b,c,d"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
-        parts = value.split(",")
-        if len(parts) != 4:
-            self.fail(f"{value!r} is not four numbers a,b,c,d with commas between them", param, ctx)
-        limit = Number(0.0, 1e6)
-        found = tuple(limit.convert(part, param, ctx) for part in parts)
-        if not any(found):
-            self.fail(
-                "an iteration must last longer than 0 s; one of the four is above 0", param, ctx
-            )
-        return found
-
-
-@click.command(
-    short_help="Requests through an engine's scheduler, iteration by iteration.",
-    epilog="\b\nExamples:\n"
-    "  chipwise simulate llama-2-70b --chip h200 --tp 2 --rate 4 --isl 2048 --osl 128\n"
-    "  chipwise simulate --trace trace.csv --step-time 0.01,5e-5,5e-5,2e-8 --kv-blocks 3000",
-)
-@click.argument("model", required=False)
-@click.option("--chip", help="Chip of the catalog, or a TOML file of your own.")
-@click.option("--tp", type=DEGREE, default=1, show_default=True, help="Tensor parallel.")
-@click.option("--ep", type=DEGREE, default=1, show_default=True, help="Expert parallel.")
-@click.option("--weights", help="Format of the weights.  [default: the maker's]")
-@_engine_options
-@click.option(
-    "--step-time",
-    type=_Seconds(),
-    help="In place of a model: an iteration of P prefill tokens, D decodes and X computed tokens "
-    "lasts a + b·P + c·D + d·X s.",
-)
-@click.option("--kv-blocks", type=_COUNT, help="Usable blocks of KV cache.")
-@click.option("--block-size", type=Whole(1, 65536), default=16, show_default=True, help="Tokens.")
-@click.option("--trace", help="Requests as recorded: a CSV or JSONL file, or a trace's id.")
-@click.option("--rate", type=POSITIVE, help="Requests per second, arriving at random.")
-@click.option("--concurrency", type=Whole(1, 1_000_000), help="Clients of a closed loop.")
-@click.option("--isl", type=LENGTH, help="Prompt tokens, without a trace.")
-@click.option("--osl", type=LENGTH, help="Output tokens, without a trace.")
-@click.option(
-    "--low",
-    type=Number(0.0, 1.0, open_low=True),
-    default=1.0,
-    show_default=True,
-    help="Lengths are drawn evenly from this share of isl and osl to all of it.",
-)
-@click.option("--requests", type=_COUNT, help="Requests, without a trace.  [default: 1000]")
-@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of all draws.")
-@click.option("--max-num-seqs", type=_COUNT, help="Sequences running at most.")
-@click.option("--max-num-batched-tokens", type=_COUNT, help="Tokens of an iteration at most.")
-@click.option(
-    "--sync/--async",
-    "sync",
-    default=True,
-    help="Schedule a step when the one before it has ended, or while it runs.",
-)
-@click.option("--prefix-caching", is_flag=True, help="Use again the KV of equal prompts.")
-@click.option(
-    "--long-prefill-token-threshold",
-    type=Whole(0),
-    default=0,
-    help="Prompt tokens of one request in an iteration at most; 0 is no limit.",
-)
-@click.option(
-    "--reserve-full-isl/--no-reserve-full-isl",
-    default=True,
-    help="Admit a request only if its whole prompt fits now.",
-)
-@click.option("--watermark", type=SHARE, default=0.0, help="Share of blocks that stay free.")
-@click.option(
-    "--policy",
-    type=click.Choice(["fcfs", "priority"]),
-    default="fcfs",
-    show_default=True,
-    help="Who goes first.",
-)
-@click.option("--ttft", type=POSITIVE, help="Limit for goodput, in s.")
-@click.option("--tpot", type=POSITIVE, help="Limit for goodput, in s.")
-@click.option("--requests-out", type=click.Path(path_type=Path), help="CSV, a row a request.")
-@click.option("--iterations-out", type=click.Path(path_type=Path), help="CSV, a row an iteration.")
-@output_options
-def simulate(
-    *,
-    requests_out: Path | None,
-    iterations_out: Path | None,
-    form: str,
-    lang: str,
-    **given: Any,
-) -> None:
-    """Requests through an engine's scheduler: percentiles, goodput, preemptions.
-
-    Of MODEL on a chip, or with a stated step time; from a trace, at a rate, or in a closed loop.
-    """
-    for path in (requests_out, iterations_out):
-        check_path(path)
-    from chipwise import questions
-
-    run, answer = questions.simulate(given, record_steps=bool(iterations_out))
-    if requests_out:
-        write(requests_out, _request_rows(run))
-    if iterations_out:
-        columns = {name: values.tolist() for name, values in run.steps.items()}
-        write(iterations_out, _columns(columns))
-    reply("simulate", form, lang, answer)
-
-
-def _request_rows(run: Any) -> str:
-    values = (
-        range(len(run.isl)),
-        run.arrival.tolist(),
-        run.isl.tolist(),
-        run.osl.tolist(),
-        run.cached.tolist(),
-        (run.first - run.arrival).tolist(),
-        run.finish.tolist(),
-        run.preempted.tolist(),
-    )
-    return _columns(dict(zip(_REQUESTS, values, strict=True)))
-
-
-def _columns(columns: Mapping[str, Any]) -> str:
-    """Columns of equal length as CSV."""
-    names = list(columns)
-    return as_csv(dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True))
-
-
-COMMANDS = (estimate, plan, simulate)
+COMMANDS = (estimate, plan)

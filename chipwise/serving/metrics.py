@@ -13,6 +13,7 @@ __all__ = [
     "goodput",
     "itl",
     "output_tokens_per_second",
+    "over_time",
     "percentiles",
     "steady",
     "summary",
@@ -130,3 +131,37 @@ def steady(run: Simulation, concurrency: int) -> tuple[float, float]:
     if end > start:
         return start, end
     return float(run.arrival.min()), float(run.finish.max())
+
+
+def over_time(run: Simulation, blocks: Array) -> dict[str, dict[str, float]]:
+    """Mean over time and most of an engine's requests running and waiting, and cache in use.
+
+    Each iteration counts for as long as it lasts; what an engine has while it is idle does not.
+
+    Parameters
+    ----------
+    run : Simulation
+        With its steps recorded.
+    blocks : array
+        Of each engine.
+
+    Returns
+    -------
+    dict
+        ``running``, ``waiting`` requests, ``kv_use`` as a share of the blocks: ``mean``, ``max``.
+    """
+    steps = run.steps
+    replica = steps.get("replica", np.zeros(len(steps["step"]), np.int64))
+    lasts = steps["t_end"] - steps["t_start"]
+    columns = {
+        "running": steps["n_running"],
+        "waiting": steps["n_waiting"],
+        "kv_use": 1.0 - steps["free_blocks"] / np.asarray(blocks)[replica],
+    }
+    return {
+        name: {
+            "mean": float((values * lasts).sum() / lasts.sum()),
+            "max": float(values.max()),
+        }
+        for name, values in columns.items()
+    }

@@ -785,7 +785,29 @@ def simulate(found: Answer, lang: str) -> Document:
         share=number(100 * found["goodput_share"]),
     )
     limited = found["ttft_limit_s"] is not None or found["tpot_limit_s"] is not None
-    return [sheet, simulated, *([goodput] if limited else []), _versions(word, found)]
+    lines = [simulated, *([goodput] if limited else []), *_found_rate(word, found)]
+    return [sheet, *lines, *_over_time(word, found), _versions(word, found)]
+
+
+def _found_rate(word: _Say, found: Answer) -> list[str]:
+    """The highest rate, where it was looked for."""
+    if found["highest_rate"] is None:
+        return []
+    rate, share = number(found["highest_rate"]), f"{found['percentile']:g}"
+    return [word("line.found_rate", rate=rate, percentile=share)]
+
+
+def _over_time(word: _Say, found: Answer) -> list[str]:
+    """What an engine held, where its iterations were recorded."""
+    over = found["over_time"]
+    if over is None:
+        return []
+    told = {
+        f"{name}_{at}": number(over[name][at] * (100 if name == "kv_use" else 1))
+        for name in ("running", "waiting", "kv_use")
+        for at in ("mean", "max")
+    }
+    return [word("line.over_time", **told)]
 
 
 # -- CSV -----------------------------------------------------------------------------------------
