@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check bench format calibrate
+.PHONY: demo test check bench format calibrate flags
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -38,3 +38,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/cog -r README.md docs/*.md
+
+# Gigabytes: the engines' wheels, read and not installed.
+flags: $(STAMP)
+	$(BIN)/python tools/flags.py

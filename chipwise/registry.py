@@ -49,5 +49,5 @@ def scheduler(name: str) -> Callable[[F], F]:
 
 
 def exporter(name: str) -> Callable[[F], F]:
-    """Enter a function plan → files under the target `name`."""
+    """Enter a function (job, comments) → files under the target `name`."""
     return _into(EXPORTERS, name)

@@ -5,20 +5,27 @@ A check raises AssertionError and says what does not hold.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import yaml
+
 from chipwise import policy
 from chipwise.catalog import as_of
+from chipwise.catalog.servers import Flag, flags
+from chipwise.export import Job, render
+from chipwise.export.job import Group
 from chipwise.perf.blocks import parameters
 from chipwise.policy.metrics import BITS
 from chipwise.types import Block, Chip, Fact, Model, Rule
 from chipwise.units import from_base
 
-__all__ = ["check_chip", "check_model", "check_rule"]
+__all__ = ["check_chip", "check_exporter", "check_model", "check_rule"]
 
 _SLUG = re.compile(r"[a-z0-9.]+(-[a-z0-9.]+)*")
 _STATUS = ("public", "reported", "announced")
@@ -206,3 +213,188 @@ def check_rule(rule: Rule, chips: Mapping[str, Chip], on: date | None = None) ->
     _check_item_condition(rule, chips)
     for reading in rule.readings:
         assert set(reading.chips) <= set(chips), f"a reading names an unknown chip: {reading.chips}"
+
+
+# Commands that exports start, and where their options are listed: engine, commands.
+_PROGRAMS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "vllm serve": (("vllm", "vllm serve"),),
+    "vllm bench serve": (("vllm", "vllm bench serve"),),
+    "python3 -m sglang.launch_server": (("sglang", "sglang.launch_server"),),
+    "python3 -m sglang.benchmark.serving": (("sglang", "sglang.bench_serving"),),
+    "python3 -m vllm_router.launch_router": (("vllm-router", "vllm_router.launch_router"),),
+    "python3 -m sglang_router.launch_router": (("sglang-router", "sglang_router.launch_router"),),
+    "trtllm-serve disaggregated": (("trtllm", "trtllm-serve disaggregated"),),
+    "trtllm-serve": (("trtllm", "trtllm-serve"),),
+    "python3 -m dynamo.vllm": (("dynamo", "dynamo.vllm"), ("vllm", "vllm serve")),
+    "python3 -m dynamo.sglang": (("dynamo", "dynamo.sglang"), ("sglang", "sglang.launch_server")),
+    "python3 -m dynamo.trtllm": (("dynamo", "dynamo.trtllm"),),
+    "python3 -m dynamo.frontend": (("dynamo", "dynamo.frontend"),),
+}
+_NUMBERS = {"int": int, "float": float}
+
+
+def _commands(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Programs that a shell script starts, with what follows them."""
+    program = ""
+    set_first: list[str] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if "set" in words and "--" in words:
+            rest = words[words.index("--") + 1 :]
+            set_first += rest[: rest.index(";")] if ";" in rest else rest
+        for name in _PROGRAMS:
+            parts = name.split()
+            for at in range(len(words) - len(parts) + 1):
+                if words[at : at + len(parts)] == parts and not program:
+                    program = name
+                    yield name, [*words[at + len(parts) :], *set_first]
+
+
+def _texts(node: Any) -> Iterator[tuple[str, list[str]]]:
+    """Programs in the values of a manifest: as lists of words, and in scripts."""
+    match node:
+        case {"command": [*program], "args": [*words]} if " ".join(program) in _PROGRAMS:
+            yield " ".join(program), words
+        case dict():
+            for each in node.values():
+                yield from _texts(each)
+        case list():
+            for each in node:
+                yield from _texts(each)
+        case str():
+            yield from _commands(node)
+
+
+def _check_value(program: str, flag: Flag, values: Sequence[str]) -> None:
+    plain = [v for v in values if "$" not in v]
+    if flag.kind in ("flag", "switch"):
+        assert not values, f"{program}: {flag.name} takes no value, not {values}"
+        return
+    assert values, f"{program}: {flag.name} has no value"
+    assert flag.many or len(values) == 1, f"{program}: {flag.name} takes one value, not {values}"
+    for value in plain:
+        allowed = [str(c) for c in (*flag.choices, *flag.known)]
+        assert not allowed or value in allowed, f"{program}: {flag.name} is not {value}: {allowed}"
+        try:
+            _NUMBERS.get(flag.kind, str)(value)
+            if flag.kind == "json":
+                json.loads(value)
+        except ValueError:
+            message = f"{program}: {flag.name} is {value!r}, no {flag.kind}"
+            raise AssertionError(message) from None
+
+
+def _check_command(program: str, words: Sequence[str]) -> dict[str, str]:
+    """Every option is in the engine's list, with a value that it takes; options by name."""
+    known: dict[str, Flag] = {}
+    for engine, command in _PROGRAMS[program]:
+        known |= {**flags(engine, command), **known}
+    found: dict[str, list[str]] = {}
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            name = word
+            assert name in known, f"{program}: it has no {name}"
+            found.setdefault(known[name].name, [])
+        elif name and word != "$@":
+            found[known[name].name].append(word)
+    for each, values in found.items():
+        # An option that may be repeated is told once for each value.
+        _check_value(program, known[each], values)
+    return {each: " ".join(values) for each, values in found.items()}
+
+
+def _degrees(job: Job, group: Group, program: str) -> dict[str, int]:
+    """What a server's options must say of the plan."""
+    ranks = group.devices * group.dp
+    if program == "vllm serve" or program.endswith("dynamo.vllm"):
+        return {
+            "--tensor-parallel-size": group.devices,
+            "--pipeline-parallel-size": group.pp,
+            "--data-parallel-size": group.dp,
+            "--max-num-seqs": job.seqs,
+            "--max-num-batched-tokens": job.chunk,
+        }
+    if "sglang" in program:
+        spread = "--dp-size" if "dynamo" in program else "--attn-dp-size"
+        return {
+            "--tp-size": ranks,
+            "--pp-size": group.pp,
+            **({spread: group.dp} if group.dp > 1 else {}),
+            **({"--ep-size": group.ep * group.place.devices} if group.ep > 1 else {}),
+            "--max-running-requests": job.seqs * group.dp,
+            "--chunked-prefill-size": job.chunk * group.dp,
+        }
+    line = "-" if "dynamo" in program else "_"
+    experts = "expert" if "dynamo" in program else "moe_expert"
+    named = {
+        "tensor_parallel_size": ranks,
+        "pipeline_parallel_size": group.pp,
+        **({f"{experts}_parallel_size": group.ep} if group.ep > 1 else {}),
+        "max_batch_size": job.seqs,
+        "max_num_tokens": job.chunk,
+    }
+    return {f"--{name.replace('_', line)}": value for name, value in named.items()}
+
+
+def check_exporter(name: str, job: Job, *, image: str | None = None) -> dict[str, str]:
+    """What an exporter writes of a job: it parses, and says what the plan and the engine say.
+
+    Every option and value stands in the argument list of the engine's stated release; the plan's
+    degrees, limits, token budget and formats are there; the benchmark sends its load.
+
+    Parameters
+    ----------
+    name : str
+        Of the exporter.
+    job : Job
+        Of a plan.
+    image : str, optional
+        Of the containers.
+
+    Returns
+    -------
+    dict
+        Text of every file by name.
+    """
+    files = render(job, name, image=image)
+    assert {"README.md", "bench.sh"} <= set(files), f"{name} writes {sorted(files)} alone"
+    assert render(job, name, image=image) == files, f"{name} writes another text each time"
+    found: dict[str, list[tuple[str, dict[str, str]]]] = {}
+    for file, text in files.items():
+        assert text.endswith("\n"), f"{file} does not end its last line"
+        parts: Iterable[tuple[str, list[str]]] = []
+        if file.endswith(".yaml"):
+            parts = _texts(list(yaml.safe_load_all(text)))
+        elif file.endswith(".sh"):
+            parts = _commands(text)
+        found[file] = [(p, _check_command(p, words)) for p, words in parts]
+    programs = [entry for entries in found.values() for entry in entries]
+    for group in job.groups:
+        _check_server(job, group, programs, files)
+    (_, load), *_ = found["bench.sh"]
+    assert load["--num-prompts"] == str(job.requests), "the benchmark sends another load"
+    return files
+
+
+def _check_server(
+    job: Job,
+    group: Group,
+    programs: Sequence[tuple[str, dict[str, str]]],
+    files: Mapping[str, str],
+) -> None:
+    """Some server has all that the plan says of a group, and its formats are told."""
+    servers = [e for e in programs if any(n in e[0] for n in ("launch_server", "serve", "dynamo"))]
+    servers = [e for e in servers if not any(n in e[0] for n in ("bench", "frontend", "disagg"))]
+    assert servers, "no server is started"
+    fitting = [
+        all(told.get(f) == str(v) for f, v in _degrees(job, group, program).items())
+        for program, told in servers
+    ]
+    assert any(fitting), f"no server has the degrees and limits of the {group.role} group"
+    text = "".join(files.values())
+    kind = {"bf16": "bf16|bfloat16|auto", "fp16": "float16|auto", "fp8": "fp8"}[job.kv]
+    cache = rf"(kv[-_]cache[-_]dtype|kv_cache_config).{{0,40}}?({kind})"
+    assert re.search(cache, text, re.DOTALL), f"the cache's format {job.kv} is not told"
+    told = (job.weights in text) or job.own
+    assert told, f"the weights' format {job.weights} is not told"

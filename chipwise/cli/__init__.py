@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import click
 
-from chipwise.cli import catalog, fidelity, fleet, law, serve, simulate, sweep, train, web
+from chipwise.cli import catalog, fidelity, fleet, law, links, serve, simulate, sweep, train, web
 from chipwise.errors import ChipwiseError, UnknownName
 
 __all__ = ["app", "main"]
@@ -50,6 +50,7 @@ def app() -> None:
 for _command in (
     *serve.COMMANDS,
     *simulate.COMMANDS,
+    *links.COMMANDS,
     *train.COMMANDS,
     *fleet.COMMANDS,
     *sweep.COMMANDS,

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from chipwise.tables import Cell, Sheet
 
-__all__ = ["bar", "check_path", "progress", "reply", "say_out", "write"]
+__all__ = ["bar", "check_path", "progress", "reply", "say_out", "write", "write_folder"]
 
 # Text of a table may be broken at so many columns, where room is scarce.
 _PHRASE = 18
@@ -219,6 +219,51 @@ def write(path: Path, content: str | bytes) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write_folder(path: Path, files: Mapping[str, str], *, force: bool) -> None:
+    """Write a folder of files whole or not at all; scripts may be run.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be written, or is not empty and `force` does not say to replace it.
+    """
+    full = path.is_dir() and any(path.iterdir())
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{path}: is a file; name a folder to make")
+    if full and not force:
+        raise BadInput(f"{path}: is not empty; name another folder, or replace it with --force")
+    check_path(path / "README.md")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            for name, text in files.items():
+                file = part / name
+                file.write_text(text, encoding="utf-8", newline="")
+                file.chmod((0o777 if name.endswith(".sh") else 0o666) & ~_mask())
+            part.chmod(0o777 & ~_mask())
+            _swap(part, path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _swap(part: Path, path: Path) -> None:
+    """Put a finished folder in the place of another, which stands until then."""
+    if not path.exists():
+        part.rename(path)
+        return
+    former = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    path.replace(former)
+    try:
+        part.rename(path)
+    except OSError:
+        former.replace(path)
+        raise
+    shutil.rmtree(former)
 
 
 def _mask() -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chipwise import tables
-from chipwise.tables import Sheet, fidelity, flat, fleet, law
+from chipwise.tables import Sheet, fidelity, flat, fleet, law, links
 
 __all__ = ["KINDS", "Kind"]
 
@@ -42,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
     "plan": Kind(tables.plan, tables.plan_rows),
     "simulate": Kind(tables.simulate, _one),
     "sweep": Kind(tables.sweep, _one),
+    "export": Kind(links.export, links.file_rows),
     "train": Kind(tables.train, _one),
     "train_each": Kind(tables.train_each, _within("chips")),
     "train_mixed": Kind(tables.train_mixed, _within("kinds")),
