@@ -372,10 +372,12 @@ def test_a_trace_through_the_scheduler_writes_what_the_engine_did(run, tmp_path)
     ],
 )
 def test_the_flags_of_the_engine_are_the_flags_here(run, tmp_path, name, trace, flags):
-    requests = tmp_path / "r.csv"
+    requests, steps = tmp_path / "r.csv", tmp_path / "i.csv"
     file = unpacked(f"{trace}_trace.csv", tmp_path)
-    answered(run, *SIMULATE, "--trace", file, *flags.split(), "--requests-out", requests)
+    out = ("--requests-out", requests, "--iterations-out", steps)
+    answered(run, *SIMULATE, "--trace", file, *flags.split(), *out)
     same(columns(requests), columns(unpacked(f"{name}_reqs.csv", tmp_path)))
+    same(columns(steps), columns(unpacked(f"{name}_iters.csv", tmp_path)))
 
 
 def test_prefix_caching_is_the_engines(run, tmp_path):
@@ -393,8 +395,11 @@ def test_prefix_caching_is_the_engines(run, tmp_path):
         file,
         "--requests-out",
         requests,
+        "--iterations-out",
+        tmp_path / "i.csv",
     )
     same(columns(requests), columns(unpacked("prefix_reqs.csv", tmp_path)))
+    same(columns(tmp_path / "i.csv"), columns(unpacked("prefix_iters.csv", tmp_path)))
 
 
 def test_priority_decides_who_goes_first(run, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from chipwise import serving
+from chipwise import serving, simulating
 from chipwise.serving import metrics
 from chipwise.types import StepTable
 
@@ -65,3 +65,29 @@ def test_the_second_half_follows_from_the_first(name, flags):
     assert late.sum() > 100
     assert paces[late].mean() == pytest.approx(tpot[late].mean(), rel=0.05)
     assert waits[late].mean() == pytest.approx(ttft[late].mean(), rel=0.10)
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        (
+            "RTX4090_Llama-3.1-8B",
+            {"model": "llama-3.1-8b", "chip": "rtx4090", "kv_blocks": 2587, "max_num_seqs": 256},
+        ),
+        (
+            "RTXPRO6000_Qwen3-30B-A3B-Instruct-2507",
+            {"model": "qwen3-30b-a3b", "chip": "rtx-pro-6000", "dp": 2, "ep": 2,
+             "max_num_seqs": 128},
+        ),
+    ],
+)  # fmt: skip
+def test_the_general_calibration_alone_comes_near(name, of, tmp_path):
+    """Neither chip was measured: the mean TPOT within 25 %."""
+    run = recorded(name)
+    trace = tmp_path / "trace.csv"
+    columns = (run[key].tolist() for key in ("arrival_s", "prompt", "output"))
+    rows = "\n".join(f"{t!r},{isl:g},{osl:g}" for t, isl, osl in zip(*columns, strict=True))
+    trace.write_text(f"arrival_s,prompt,output\n{rows}\n")
+    found = simulating.play({**of, "trace": str(trace), "max_num_batched_tokens": 2048}).run
+    tpot = (run["last_token_s"] - run["first_token_s"]) / (run["output"] - 1)
+    assert metrics.tpot(found).mean() == pytest.approx(tpot.mean(), rel=0.25)
