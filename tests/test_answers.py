@@ -75,6 +75,16 @@ def check(name, found):
     jsonschema.validate(found, {"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]})
 
 
+def test_what_studies_answers_is_as_the_schema_says(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("CHIPWISE_STUDIES", str(tmp_path / "studies.sqlite3"))
+    for name, batch in (("one", "8"), ("two", "9")):
+        answer(capsys, [*ESTIMATE, "--batch", batch, "--save", name])
+    check("studies", answer(capsys, ["studies"]))
+    found = answer(capsys, ["studies", "one", "two"])
+    check("studies_compared", found)
+    assert found["fields"]
+
+
 @pytest.mark.parametrize(("name", "arguments"), CASES)
 def test_every_answer_is_as_the_schema_says(capsys, name, arguments):
     check(name, answer(capsys, arguments))
@@ -110,6 +120,7 @@ def test_every_definition_is_used():
     text = json.dumps(SCHEMA)
     # What takes long is tried beside its own tests.
     tried = {name for name, _ in CASES} | {"calibrate", "sweep", "export"}
+    tried |= {"studies", "studies_compared"}
     for name in SCHEMA["$defs"]:
         assert name in tried or f'"#/$defs/{name}"' in text
 

@@ -12,7 +12,19 @@ from itertools import pairwise
 
 import click
 
-from chipwise.cli import catalog, fidelity, fleet, law, links, serve, simulate, sweep, train, web
+from chipwise.cli import (
+    catalog,
+    fidelity,
+    fleet,
+    kept,
+    law,
+    links,
+    serve,
+    simulate,
+    sweep,
+    train,
+    web,
+)
 from chipwise.errors import ChipwiseError, UnknownName
 
 __all__ = ["app", "main"]
@@ -57,6 +69,7 @@ for _command in (
     *law.COMMANDS,
     *catalog.COMMANDS,
     *fidelity.COMMANDS,
+    *kept.COMMANDS,
     *web.COMMANDS,
 ):
     app.add_command(_command)
@@ -79,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app.main(given, prog_name="chipwise", standalone_mode=False)
+        code = app.main(given, prog_name="chipwise", standalone_mode=False, obj=given)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2

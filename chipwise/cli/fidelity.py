@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from chipwise.cli.inputs import output_options
-from chipwise.cli.output import check_path, progress, reply, say_out, write
+from chipwise.cli.inputs import output_options, report_option
+from chipwise.cli.output import check_path, keep, progress, reply, say_out, write
 from chipwise.tables.written import as_csv
 
 __all__ = ["COMMANDS"]
@@ -25,6 +25,7 @@ _OUT = click.Path(path_type=Path)
     show_default=True,
     help="Fitted factors: by name, or a file.",
 )
+@report_option
 @output_options
 def validate(file: Path, *, out: Path | None, calibration: str, form: str, lang: str) -> None:
     """Predict each row of a table of measured runs in FILE, and compare.
@@ -43,9 +44,6 @@ def validate(file: Path, *, out: Path | None, calibration: str, form: str, lang:
     text = as_csv(lines)
     if out:
         write(out, text)
-    if form == "csv":
-        say_out(text)
-        return
     from chipwise import answers
 
     found = {
@@ -54,6 +52,10 @@ def validate(file: Path, *, out: Path | None, calibration: str, form: str, lang:
         "kind": kind,
         **validation.report(kind, rows, lines),
     }
+    if form == "csv":
+        keep("validate", lang, found)
+        say_out(text)
+        return
     reply("validate", form, lang, found)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from chipwise.cli.inputs import Number, output_options
+from chipwise.cli.inputs import Number, output_options, report_option
 from chipwise.cli.output import check_path, reply, write
 from chipwise.errors import BadInput
 from chipwise.tables.written import as_json
@@ -95,6 +95,7 @@ class _Window(click.ParamType[tuple[int, int]]):
     help="Write the program, for audit, as .lp or .mps, and end.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write the answer as JSON.")
+@report_option
 @output_options
 def fleet(
     file: Path, *, model: Path | None, out: Path | None, form: str, lang: str, **given: Any

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from chipwise.cli.output import REPORT, SAVE, check_path
+
 __all__ = [
     "DEGREE",
     "LENGTH",
@@ -29,6 +31,7 @@ __all__ = [
     "law_options",
     "money_options",
     "output_options",
+    "report_option",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -205,7 +208,42 @@ def output_options(command: _F) -> _F:
             default="en",
             help="Language of the tables.",
         ),
+        click.option(
+            "--save",
+            metavar="NAME",
+            expose_value=False,
+            callback=_to_save,
+            help="Keep the answer under this name, for `chipwise studies`.",
+        ),
     )(command)
+
+
+def report_option(command: _F) -> _F:
+    """--report: the answer as one HTML file."""
+    return click.option(
+        "--report",
+        type=click.Path(path_type=Path),
+        metavar="FILE.html",
+        expose_value=False,
+        callback=_to_report,
+        help="HTML file to write as well: one page that needs nothing else.",
+    )(command)
+
+
+def _to_save(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is None:
+        return
+    from chipwise import studies
+
+    studies.check_new(name)
+    ctx.meta[SAVE] = (name, Day().convert("today", None, None))
+
+
+def _to_report(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    check_path(path)
+    ctx.meta[REPORT] = path
 
 
 def law_options(command: _F) -> _F:

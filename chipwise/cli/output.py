@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -21,7 +22,26 @@ if TYPE_CHECKING:
 
     from chipwise.tables import Cell, Sheet
 
-__all__ = ["bar", "check_path", "progress", "reply", "say_out", "write", "write_folder"]
+__all__ = [
+    "HAND",
+    "REPORT",
+    "SAVE",
+    "asking",
+    "bar",
+    "check_path",
+    "keep",
+    "progress",
+    "reply",
+    "say_out",
+    "write",
+    "write_folder",
+]
+
+# What is to be done with an answer besides printing it, as the context of a command keeps it: a
+# study's name and day, a report's path, or a list to which kind and answer go in place of printing.
+SAVE, REPORT, HAND = "chipwise.save", "chipwise.report", "chipwise.hand"
+# Options that say where an answer goes, not what is asked.
+_WHITHER = ("--save", "--report", "--out", "--format", "--lang")
 
 # Text of a table may be broken at so many columns, where room is scarce.
 _PHRASE = 18
@@ -45,6 +65,11 @@ def reply(kind: str, form: str, lang: str, answer: Any) -> None:
     """
     from chipwise.tables.written import as_csv, as_json
 
+    context = click.get_current_context()
+    if HAND in context.meta:
+        context.meta[HAND].append((kind, answer))
+        return
+    keep(kind, lang, answer)
     if form == "json":
         say_out(as_json(answer) + "\n")
         return
@@ -54,6 +79,33 @@ def reply(kind: str, form: str, lang: str, answer: Any) -> None:
         say_out(as_csv(KINDS[kind].rows(answer)))
     else:
         say_out(_drawn(KINDS[kind].document(answer, lang)))
+
+
+def keep(kind: str, lang: str, answer: Any) -> None:
+    """Save an answer under a name and write its report, where that was asked for."""
+    context = click.get_current_context()
+    if REPORT in context.meta:
+        from chipwise import report
+
+        command = f"chipwise {shlex.join(asking(context.obj))}"
+        write(context.meta[REPORT], report.html(kind, answer, lang, command=command))
+    if SAVE in context.meta:
+        from chipwise import studies
+
+        name, day = context.meta[SAVE]
+        studies.save(name, kind, asking(context.obj), answer, day=day)
+
+
+def asking(arguments: Sequence[str]) -> list[str]:
+    """Arguments of a command that say what is asked, without those that say where answers go."""
+    kept: list[str] = []
+    given = iter(arguments)
+    for each in given:
+        if each in _WHITHER:
+            next(given, None)
+        elif not each.startswith(tuple(f"{option}=" for option in _WHITHER)):
+            kept.append(each)
+    return kept
 
 
 def say_out(text: str) -> None:

@@ -22,6 +22,7 @@ from chipwise.cli.inputs import (
     law_options,
     money_options,
     output_options,
+    report_option,
 )
 from chipwise.cli.output import check_path, progress, reply, say_out, write
 from chipwise.tables.written import as_json
@@ -79,6 +80,7 @@ def _load_options(command: Any) -> Any:
 @engine_options
 @money_options
 @law_options
+@report_option
 @output_options
 def estimate(*, form: str, lang: str, **given: Any) -> None:
     """One deployment of MODEL under one load, each quantity with its 90 % interval.
@@ -131,6 +133,7 @@ def estimate(*, form: str, lang: str, **given: Any) -> None:
 @law_options
 @config_option
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file to write as well.")
+@report_option
 @output_options
 def plan(*, out: Path | None, form: str, lang: str, **given: Any) -> int:
     """The best deployment of MODEL on each of some chips that meets a target.

@@ -19,6 +19,7 @@ from chipwise.cli.inputs import (
     config_option,
     engine_options,
     output_options,
+    report_option,
 )
 from chipwise.cli.output import check_path, reply, write
 
@@ -251,6 +252,7 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
 @click.option("--iterations-out", type=_FILE, help="A row an iteration: .csv or .parquet.")
 @click.option("--timeline", type=_FILE, help="JSON that Perfetto and Chrome open.")
 @config_option
+@report_option
 @output_options
 def simulate(
     *,

@@ -15,6 +15,7 @@ from chipwise.cli.inputs import (
     config_option,
     money_options,
     output_options,
+    report_option,
 )
 from chipwise.cli.output import reply
 
@@ -112,6 +113,7 @@ def _layout_options(command: Any) -> Any:
 @click.option("--checkpoint", type=POSITIVE, help="Seconds that a checkpoint takes.")
 @money_options
 @config_option
+@report_option
 @output_options
 def train(*, form: str, lang: str, **given: Any) -> None:
     """Step time, MFU, memory and best layout of training MODEL; days and dollars for a budget.

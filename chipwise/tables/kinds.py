@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chipwise import tables
-from chipwise.tables import Sheet, fidelity, flat, fleet, law, links
+from chipwise.tables import Sheet, fidelity, flat, fleet, kept, law, links
 
 __all__ = ["KINDS", "Kind"]
 
@@ -59,5 +59,7 @@ KINDS: Mapping[str, Kind] = {
     "rules": Kind(tables.rules, _each),
     **dict.fromkeys(("chips_id", "models_id", "prices_id", "sources_id", "rules_id"), _ENTRY),
     "validate": Kind(fidelity.validate, _within("worst")),
+    "studies": Kind(kept.studies, _each),
+    "studies_compared": Kind(kept.compared, kept.compared_rows),
     "calibrate": Kind(fidelity.calibrate, fidelity.width_rows),
 }
