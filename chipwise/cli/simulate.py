@@ -41,7 +41,7 @@ _SECTIONS = {
     "Of TensorRT-LLM alone": "capacity_policy batch_wait_timeout_iters batch_wait_max_tokens_ratio",
     "Several engines": "replicas router prefill_chip prefill_tp prefill_replicas link",
     "Target": "ttft tpot percentile find_rate",
-    "Output": "requests_out iterations_out timeline config form lang help",
+    "Output": "requests_out iterations_out timeline report save config form lang help",
 }
 
 
