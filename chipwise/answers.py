@@ -37,8 +37,10 @@ from chipwise.types import (
     Price,
     Rule,
     RuleTrace,
+    Served,
     Side,
     SideVerdict,
+    Simulation,
     StatusPeriod,
     Verdict,
     Workload,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCHEMA_VERSION",
+    "beside",
     "chip",
     "chip_entry",
     "claim",
@@ -249,6 +252,18 @@ def row(of: PlanRow, load: Workload) -> dict[str, Any]:
     }
 
 
+def beside(calibration: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What another calibration says of the same question, in short, or why it says nothing."""
+    told = ("ttft_s", "tpot_s", "output_tokens_per_s")
+    able = row.get("feasible", True)
+    return {
+        "calibration_id": calibration,
+        "why": "" if able else row["why"],
+        "deployment": row["deployment"]["text"] if able else None,
+        **{name: row[name] if able else None for name in told},
+    }
+
+
 def plan(
     of: Plan, calibration: str, *, to: str, on: date, route: str, price_basis: str
 ) -> dict[str, Any]:
@@ -436,11 +451,13 @@ def rule_fields(of: Rule) -> dict[str, Any]:
     return {"id": of.id, "fields": {k: {"value": v, **plain} for k, v in values.items()}}
 
 
-def simulation(of: Played) -> dict[str, Any]:
+def simulation(of: Played, served: Served | None = None, since: float = 0.0) -> dict[str, Any]:
     """JSON of `simulate`.
 
     The rate of a closed loop is that of its steady part; use of the cache and requests over time
-    are there where the iterations were recorded.
+    are there where the iterations were recorded. What a log (`served`) measured stands beside
+    what was simulated of its requests, those alone that were not complete after the share `since`
+    of its time.
     """
     run, warm = of.run, of.warmup
     found = serving.metrics.summary(run, warm)
@@ -466,6 +483,27 @@ def simulation(of: Played) -> dict[str, Any]:
         "over_time": serving.metrics.over_time(run, of.blocks) if run.steps else None,
         "span_s": float(run.finish.max() - run.arrival.min()),
         "elapsed_s": of.elapsed,
+        **({} if served is None else {"measured": _measured(run, served, since)}),
+    }
+
+
+def _measured(of: Simulation, served: Served, since: float) -> dict[str, Any]:
+    """Times of a log's requests as measured and as simulated. [s]"""
+    start = since * float(served.finish.max())
+    kept = served.finish > start
+    spread, after = serving.metrics.percentiles, served.osl - 1
+    pace = np.where(after > 0, (served.finish - served.first) / np.maximum(after, 1), np.nan)
+    times = {
+        "ttft_s": (served.first - served.arrival, of.first - of.arrival),
+        "tpot_s": (pace, serving.metrics.tpot(of)),
+    }
+    return {
+        "since_s": start,
+        "requests": int(kept.sum()),
+        **{
+            name: {"measured": spread(truth[kept]), "simulated": spread(made[kept])}
+            for name, (truth, made) in times.items()
+        },
     }
 
 

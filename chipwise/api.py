@@ -25,7 +25,13 @@ from chipwise.catalog.training import network, training_calibration
 from chipwise.claims import Judged, judge
 from chipwise.errors import BadInput, Infeasible, UnknownName
 from chipwise.perf import engines
-from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format, role_format
+from chipwise.perf.formats import (
+    KV_WIDTH,
+    WEIGHT_WIDTH,
+    activation_format,
+    compute_format,
+    role_format,
+)
 from chipwise.perf.training import OVERLAPS, PRECISIONS, Layout, Training
 from chipwise.perf.training_memory import training_total
 from chipwise.plan import Search, Terms
@@ -340,7 +346,7 @@ def deployment(
     check_rates(on)
     defaults = engines.defaults(backend, on)
     weights = of.weights if weights is None else weights
-    kv = kv_format(kv)
+    kv = activation_format(weights) if kv == "auto" else kv_format(kv)
     _format("weight", weights, WEIGHT_WIDTH)
     sparse = any(b.kind == "moe" for b in of.layers)
     for role in ("attention", "experts", "head"):
@@ -594,6 +600,7 @@ def engine(
     *,
     calibration: str = "general",
     size: int = 16,
+    seqs: int | None = None,
     **degrees: Any,
 ) -> tuple[StepTable, int, engines.Defaults]:
     """Seconds of an iteration of a model on a chip, blocks of its cache, flags of the engine.
@@ -608,13 +615,15 @@ def engine(
         By name.
     size : int
         Tokens of a block.
+    seqs : int, optional
+        Sequences that run at most; the engine's own limit unless given. [1]
     **degrees
         tp, ep, weights, kv, backend, chunk as in `deployment`.
     """
     of, on = model(of), chip(on)
     known = catalog.calibration(calibration)
     usual = engines.defaults(str(degrees.get("backend", "vllm")), on)
-    made = deployment(of, on, batch=usual.max_seqs, **degrees)
+    made = deployment(of, on, batch=seqs or usual.max_seqs, **degrees)
     single = replace(made, decode=replace(made.decode, batch=1.0))
     blocks = perf.kv_blocks(of, single, single.decode, known, length, size)
     if blocks < 1:

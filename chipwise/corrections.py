@@ -16,7 +16,7 @@ import numpy as np
 
 from chipwise.types import Array, Calibration, Chip
 
-__all__ = ["correction", "features", "fit_stack"]
+__all__ = ["correction", "features", "fit_stack", "prior"]
 
 # Prior spread of the constant and of each slope, and the noise of a run, in ln; ttft is looser.
 _SCALES = {"tpot": (0.15, 0.05, 0.07), "ttft": (0.30, 0.10, 0.15)}
@@ -34,6 +34,14 @@ def features(concurrency: float, isl: float, osl: float, ranks: float) -> Array:
     return np.array([1.0, c, math.log(isl) - 8.0, math.log(max(osl, 1.0)) - 7.0, width, c * width])
 
 
+def prior(quantity: str) -> tuple[Array, float]:
+    """Prior spread of each coefficient of a stack's residual, and the noise of a run, in ln."""
+    constant, slope, noise = _SCALES[quantity]
+    spread = np.full(6, slope)
+    spread[0] = constant
+    return spread, noise
+
+
 def fit_stack(loads: Sequence[Array], logs: Array, quantity: str) -> tuple[float, ...]:
     """Coefficients of a stack: ridge with Huber weights.
 
@@ -46,11 +54,9 @@ def fit_stack(loads: Sequence[Array], logs: Array, quantity: str) -> tuple[float
     quantity : str
         ``tpot`` or ``ttft``.
     """
-    constant, slope, noise = _SCALES[quantity]
+    scale, noise = prior(quantity)
     keep = ~np.isnan(logs)
     x, y = np.array(loads)[keep], logs[keep]
-    scale = np.full(6, slope)
-    scale[0] = constant
     coefficients: Array = np.zeros(6)
     for _ in range(_ROUNDS):
         left = (y - x @ coefficients) / noise

@@ -209,11 +209,16 @@ class Start:
     slopes: Array
 
 
-def start(measured: Sequence[Measured], calibration: Calibration) -> Start:
-    """Replay the runs with each factor moved a little, those alone that it touches."""
+def start(
+    measured: Sequence[Measured], calibration: Calibration, among: Iterable[Factor] | None = None
+) -> Start:
+    """Replay the runs with each factor moved a little, those alone that it touches.
+
+    `among` are the factors that may move; all that `factors` tells unless given.
+    """
     base = predict(measured, calibration)
     found, slopes = [], []
-    for factor in factors(calibration):
+    for factor in factors(calibration) if among is None else among:
         rows = [i for i, m in enumerate(measured) if factor.touches(m.run)]
         if not rows:
             continue

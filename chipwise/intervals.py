@@ -15,7 +15,7 @@ import math
 
 from chipwise.types import Calibration, Chip, Interval, Model
 
-__all__ = ["BASES", "COVERAGE", "basis", "half_width", "widen"]
+__all__ = ["BASES", "COVERAGE", "basis", "half_width", "own_width", "widen"]
 
 COVERAGE = 0.9
 # From the nearest to what was measured to the farthest.
@@ -49,6 +49,14 @@ def half_width(calibration: Calibration, found: str, quantity: str, unverified: 
     Each unverified fact that the prediction rests on widens it, as an independent error.
     """
     return math.hypot(calibration.widths[found][quantity], UNVERIFIED * math.sqrt(unverified))
+
+
+def own_width(
+    calibration: Calibration, model: Model, chip: Chip, backend: str, quantity: str
+) -> float | None:
+    """Half-width that a user's own runs of this stack showed; None where there are none. [1]"""
+    found = calibration.own.get((model.family, chip.id, backend))
+    return None if found is None else found[quantity]
 
 
 def widen(value: float, width: float) -> Interval:

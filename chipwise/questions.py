@@ -7,13 +7,16 @@ options as keys. One that is absent takes the default of `api`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from chipwise import answers, api, catalog, perf, simulating
+from chipwise.catalog.traces import served
 from chipwise.cost import parse_override
-from chipwise.errors import BadInput, UnknownName
-from chipwise.types import Chip, Model, Simulation, Workload
+from chipwise.errors import BadInput, ChipwiseError, UnknownName
+from chipwise.types import Chip, Model, Served, Simulation, Workload
 from chipwise.units import to_base
 
 __all__ = [
@@ -93,7 +96,7 @@ def estimate(given: Mapping[str, Any]) -> dict[str, Any]:
         ask=ask,
         **_named(given, (*_DEGREES, "weights", "kv", "backend", "chunk")),
     )
-    return answers.estimate(
+    answer = answers.estimate(
         row,
         of,
         lengths,
@@ -103,6 +106,18 @@ def estimate(given: Mapping[str, Any]) -> dict[str, Any]:
         on=day(ask),
         route=ask.route,
     )
+    return answer | _beside(ask, lambda: estimate({**given, "calibration": "general"}))
+
+
+def _beside(ask: api.Ask, general: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """What the general calibration says, where one of the user's own was asked."""
+    if not catalog.calibration(ask.calibration).base:
+        return {}
+    name = _calibration(replace(ask, calibration="general"))
+    try:
+        return {"general": answers.beside(name, general())}
+    except ChipwiseError as error:
+        return {"general": answers.beside(name, {"feasible": False, "why": str(error)})}
 
 
 def plan(given: Mapping[str, Any], map: Callable[..., Iterable[Any]] = map) -> dict[str, Any]:
@@ -133,9 +148,14 @@ def plan(given: Mapping[str, Any], map: Callable[..., Iterable[Any]] = map) -> d
         **_named(given, _CHOICE),
     )
     calibration = _calibration(ask)
-    return answers.plan(
+    answer = answers.plan(
         found, calibration, to=ask.to, on=day(ask), route=ask.route, price_basis=ask.cost
     )
+    if catalog.calibration(ask.calibration).base:
+        general = plan({**given, "calibration": "general"}, map)
+        for row, other in zip(answer["chips"], general["chips"], strict=True):
+            row["general"] = answers.beside(general["calibration_id"], other)
+    return answer
 
 
 def simulate(
@@ -150,8 +170,21 @@ def simulate(
     record_steps : bool
         Keep a row for each iteration.
     """
+    log = _log(given)
     played = simulating.play(given, record_steps=record_steps)
-    return played.run, answers.simulation(played)
+    return played.run, answers.simulation(played, log, given.get("since") or 0.0)
+
+
+def _log(given: Mapping[str, Any]) -> Served | None:
+    """What the trace says that a server did with its requests, if it does.
+
+    A highest rate and a closed loop play other arrivals than the trace's.
+    """
+    path, other = Path(given.get("trace") or ""), ("concurrency", "find_rate")
+    found = served(path) if path.suffix and not any(given.get(k) for k in other) else None
+    if found is None and given.get("since"):
+        raise BadInput("--since is for a trace with the columns first_token_s and last_token_s")
+    return found
 
 
 def train(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -325,7 +325,10 @@ def _engine(
     length = float(sent.isl.mean() + sent.osl.mean())
     known = given.get("calibration") or "general"
     degrees = {**_degrees(given), "tp": tp or 1}
-    return api.engine(given["model"], chip, length, calibration=known, size=size, **degrees)
+    seqs = given.get("max_num_seqs")
+    return api.engine(
+        given["model"], chip, length, calibration=known, size=size, seqs=seqs, **degrees
+    )
 
 
 def _apart(

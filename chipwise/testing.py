@@ -31,7 +31,7 @@ _SLUG = re.compile(r"[a-z0-9.]+(-[a-z0-9.]+)*")
 _STATUS = ("public", "reported", "announced")
 _MARKETS = ("datacenter", "workstation", "consumer", "")
 _PROVENANCE = ("source", "reported", "derived", "unverified")
-_WEIGHTS = ("bf16", "fp16", "fp8", "int8", "nvfp4", "mxfp4", "int4")
+_WEIGHTS = ("fp32", "bf16", "fp16", "fp8", "int8", "nvfp4", "mxfp4", "int4")
 
 # Flops in 16 bits for each byte of memory that chips of all generations have had: a ratio an order
 # of magnitude off is a slip of unit. What a chip computes in 8 bits stands for half of that in 16.

@@ -47,6 +47,7 @@ __all__ = [
     "RuleCase",
     "RuleTrace",
     "Scale",
+    "Served",
     "Side",
     "SideVerdict",
     "Simulation",
@@ -289,7 +290,8 @@ class Calibration:
     shape dependence; `engines` by backend; `widths` are half-widths of ln(measured/predicted) by
     basis and quantity; `stacks` are (family, chip, backend, architecture, vendor) fitted on;
     `corrections` by (family, chip, backend, weights) and quantity, see corrections; `yields` are of
-    published tables.
+    published tables. A calibration of a user's own names the general one that it began from
+    (`base`) and has half-widths of its own by (family, chip, backend) and quantity (`own`).
     """
 
     id: str
@@ -304,6 +306,8 @@ class Calibration:
     )
     fitted_on: str = ""
     yields: Yields = field(default_factory=Yields)
+    base: str = ""
+    own: Mapping[tuple[str, ...], Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -450,6 +454,20 @@ class Trace:
     prompts: Prompts | None = None
     follows: NDArray[np.int64] | None = None
     pause: Array | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """Requests as a server served them, in order of arrival.
+
+    `arrival`, `first` token, `finish` [s]; `isl`, `osl` [token].
+    """
+
+    arrival: Array
+    isl: NDArray[np.int64]
+    osl: NDArray[np.int64]
+    first: Array
+    finish: Array
 
 
 @dataclass(frozen=True, slots=True)

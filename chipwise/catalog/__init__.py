@@ -15,6 +15,7 @@ from typing import Any
 from chipwise.catalog.chips import read_chip
 from chipwise.catalog.factors import calibration
 from chipwise.catalog.files import DATA, as_of, read_toml
+from chipwise.catalog.folder import own_path
 from chipwise.catalog.makers import origins
 from chipwise.catalog.market import economics, left_out, price, prices, stale, why_not
 from chipwise.catalog.models import quantised, read_config, read_model
@@ -44,6 +45,8 @@ __all__ = [
     "why_not",
 ]
 
+# Names that a chip of the user's own folder can have.
+_OWN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Fine-tunes of one network have its shapes under another name.
 _TUNED = re.compile(r"-(instruct|chat|base|it|hf|thinking|v\d(\.\d)?|\d{4})$", re.IGNORECASE)
 
@@ -76,6 +79,8 @@ _model = lru_cache(maxsize=None)(lambda model_id: read_model(model_path(model_id
 def chip(name: str) -> Chip:
     """A chip by id, id without vendor, alias or short name; or of a user's own TOML file.
 
+    A chip of the user's folder goes before one of the catalog.
+
     Raises
     ------
     UnknownName
@@ -88,7 +93,11 @@ def chip(name: str) -> Chip:
     >>> chip("h200").id
     'nvidia-h200-sxm'
     """
-    return read_chip(Path(name)) if name.endswith(".toml") else known_chip(name)
+    if name.endswith(".toml"):
+        return read_chip(Path(name))
+    if _OWN.fullmatch(name) and (own := own_path("chips", name)).is_file():
+        return read_chip(own)
+    return known_chip(name)
 
 
 def known_chip(name: str) -> Chip:

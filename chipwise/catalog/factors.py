@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from chipwise.catalog.files import DATA, read_json
+from chipwise.catalog.folder import own_calibrations, own_path
 from chipwise.errors import BadFact, UnknownName
 from chipwise.types import Calibration, Efficiency, Engine, Scale, Yields
 
@@ -25,6 +26,16 @@ def _yields(part: Mapping[str, Any]) -> Yields:
         part.get("widths", {}),
         frozenset(tuple(stack) for stack in part.get("stacks", ())),
     )
+
+
+def _own(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], dict[str, float]]:
+    """Half-widths that a user's own runs showed, by stack."""
+    return {
+        (row["family"], row["chip"], row["backend"]): {
+            name: float(row[name]) for name in ("ttft", "tpot", "throughput")
+        }
+        for row in rows
+    }
 
 
 def read_calibration(path: Path) -> Calibration:
@@ -60,6 +71,8 @@ def read_calibration(path: Path) -> Calibration:
             },
             fitted_on=content["fitted_on"],
             yields=_yields(content.get("yields", {})),
+            base=content.get("local", {}).get("base", ""),
+            own=_own(content.get("local", {}).get("stacks", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadFact(
@@ -68,7 +81,7 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def calibration(name: str = "general") -> Calibration:
-    """Fitted factors by name: ``general`` ships with chipwise; else a path to a local file.
+    """Fitted factors by name: ``general`` ships with chipwise; else one's own, or a file's path.
 
     Raises
     ------
@@ -76,6 +89,8 @@ def calibration(name: str = "general") -> Calibration:
         If there is neither.
     """
     path = DATA / "calibration.json" if name == "general" else Path(name)
+    if name != "general" and name in own_calibrations():
+        path = own_path("calibrations", name)
     if not path.is_file():
-        raise UnknownName("calibration", name, ["general"])
+        raise UnknownName("calibration", name, ["general", *own_calibrations()])
     return read_calibration(path)

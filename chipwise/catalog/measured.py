@@ -19,6 +19,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "mlperf": frozenset({"round", "accelerator", "accelerators_total", "model", "scenario"}),
     "other": frozenset({"family", "model", "chip", "n_chips", "config", "isl", "osl"}),
     "training": frozenset({"model", "chip", "n_chips", "precision", "seq_len"}),
+    "requests": frozenset({"arrival_s", "prompt", "output", "first_token_s", "last_token_s"}),
 }
 
 

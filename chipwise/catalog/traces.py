@@ -26,13 +26,15 @@ import numpy as np
 
 from chipwise.catalog.files import DATA
 from chipwise.errors import BadInput, UnknownName
-from chipwise.types import Prompts, Trace
+from chipwise.types import Prompts, Served, Trace
 from chipwise.units import to_base
 
-__all__ = ["read_trace", "trace", "trace_ids"]
+__all__ = ["SERVED", "read_trace", "served", "trace", "trace_ids"]
 
 CHUNK = 512  # tokens that a hash id of Mooncake stands for
 COLUMNS = ("arrival_s", "prompt", "output")
+# What a server's log tells besides.
+SERVED = ("first_token_s", "last_token_s")
 LONGEST = 2**40
 _FOLDER = DATA / "traces"
 _OPEN = {".gz": gzip.decompress, ".xz": lzma.decompress}
@@ -166,6 +168,44 @@ def _csv(path: Path, lines: list[str]) -> Trace:
         osl=np.array(osl, np.int64),
         priority=np.array(rank) if ranked is not None else None,
     )
+
+
+def served(path: Path) -> Served | None:
+    """Requests of a CSV file as a server served them; None where it does not tell.
+
+    Beside a trace's columns it has ``first_token_s`` and ``last_token_s``: the times of the first
+    and the last token, by the clock of the arrivals.
+
+    Raises
+    ------
+    BadInput
+        With file, line and column of the first fault.
+    """
+    sent = read_trace(path)
+    if ".csv" not in [s.lower() for s in path.suffixes]:
+        return None
+    rows = csv.reader(_text(path).splitlines())
+    names = [name.strip() for name in next(_rows(path, rows), [])]
+    if not set(SERVED) <= set(names):
+        return None
+    places = [names.index(column) for column in SERVED]
+    times: list[tuple[float, float]] = []
+    for row in _rows(path, rows):
+        if not row:
+            continue
+        line, arrival = rows.line_num, float(sent.arrival[len(times)])
+        first, last = (
+            _number(path, line, column, row[place])
+            for column, place in zip(SERVED, places, strict=True)
+        )
+        if not arrival <= first <= last:
+            message = (
+                f"arrival {arrival:g}, first token {first:g} and last {last:g} are not in order"
+            )
+            _fault(path, line, SERVED[0], message)
+        times.append((first, last))
+    both = np.array(times)
+    return Served(sent.arrival, sent.isl, sent.osl, both[:, 0], both[:, 1])
 
 
 def _rows(path: Path, rows: Any) -> Iterator[list[str]]:

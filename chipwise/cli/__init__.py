@@ -19,6 +19,7 @@ from chipwise.cli import (
     kept,
     law,
     links,
+    local,
     serve,
     simulate,
     sweep,
@@ -69,6 +70,7 @@ for _command in (
     *law.COMMANDS,
     *catalog.COMMANDS,
     *fidelity.COMMANDS,
+    *local.COMMANDS,
     *kept.COMMANDS,
     *web.COMMANDS,
 ):

@@ -1,14 +1,13 @@
-"""Commands that measure the program itself: validate a table, calibrate from runs."""
+"""The command that measures the program itself against a table of runs."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from chipwise.cli.inputs import output_options, report_option
-from chipwise.cli.output import check_path, keep, progress, reply, say_out, write
+from chipwise.cli.output import check_path, keep, reply, say_out, write
 from chipwise.tables.written import as_csv
 
 __all__ = ["COMMANDS"]
@@ -59,47 +58,4 @@ def validate(file: Path, *, out: Path | None, calibration: str, form: str, lang:
     reply("validate", form, lang, found)
 
 
-@click.command(
-    epilog="\b\nExamples:\n  chipwise calibrate --out mine.json\n"
-    "  chipwise calibrate --runs runs.csv --out mine.json"
-)
-@click.option("--out", type=_OUT, required=True, help="JSON, to be named as --calibration.")
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    help="Serving table with what was measured.  [default: the catalog's]",
-)
-@click.option(
-    "--op-timings",
-    type=_OUT,
-    help="Fit classes of operators on the installed op timings too, and write them to this JSON.",
-)
-@output_options
-def calibrate(
-    *, out: Path, runs: Path | None, op_timings: Path | None, form: str, lang: str
-) -> None:
-    """Fit engines' habits on serving runs, stacks' residuals, and intervals on left-out groups.
-
-    Takes some minutes.
-    """
-    from chipwise import answers
-    from chipwise.validation import fitting
-
-    for path in (out, op_timings):
-        check_path(path)
-    with progress("calibrate"):
-        if op_timings:
-            write(op_timings, fitting.operators())
-        text = fitting.written(runs)
-        write(out, text)
-    made = json.loads(text)
-    found = {
-        **answers.envelope(made["id"]),
-        "out": str(out),
-        "stacks": len(made["stacks"]),
-        "widths": made["widths"],
-    }
-    reply("calibrate", form, lang, found)
-
-
-COMMANDS = (validate, calibrate)
+COMMANDS = (validate,)

@@ -250,8 +250,8 @@ def check_path(path: Path | None) -> None:
         raise BadInput(f"{path}: cannot be written: {above} is no folder that one may write to")
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all.
+def write(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Write a file whole or not at all; a `private` one is the user's alone to read.
 
     Raises
     ------
@@ -265,7 +265,7 @@ def write(path: Path, content: str | bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)
-            part.chmod(0o666 & ~_mask())
+            part.chmod(0o600 if private else 0o666 & ~_mask())
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

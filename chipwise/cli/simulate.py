@@ -40,7 +40,7 @@ _SECTIONS = {
     "Of SGLang alone": "schedule_conservativeness scheduler_recv_interval ignore_eos",
     "Of TensorRT-LLM alone": "capacity_policy batch_wait_timeout_iters batch_wait_max_tokens_ratio",
     "Several engines": "replicas router prefill_chip prefill_tp prefill_replicas link",
-    "Target": "ttft tpot percentile find_rate",
+    "Target": "ttft tpot percentile find_rate since",
     "Output": "requests_out iterations_out timeline report save config form lang help",
 }
 
@@ -248,6 +248,13 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--find-rate", is_flag=True, help="Find the highest rate at which the limits are kept."
 )
+@click.option(
+    "--since",
+    type=SHARE,
+    default=0.0,
+    help="Of a trace that tells what was measured: compare the requests that were not complete "
+    "after this share of its time.",
+)
 @click.option("--requests-out", type=_FILE, help="A row a request: .csv or .parquet.")
 @click.option("--iterations-out", type=_FILE, help="A row an iteration: .csv or .parquet.")
 @click.option("--timeline", type=_FILE, help="JSON that Perfetto and Chrome open.")
@@ -266,6 +273,7 @@ def simulate(
     """Requests through an engine's scheduler: percentiles, goodput, preemptions.
 
     Of MODEL on a chip, or with a stated step time; from a trace, at a rate, or in a closed loop.
+    A trace that has first_token_s and last_token_s is compared with.
     """
     from chipwise.cli.frames import check_frame, write_frame
 

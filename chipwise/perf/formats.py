@@ -8,6 +8,7 @@ from chipwise.types import Chip, Model
 __all__ = [
     "KV_WIDTH",
     "WEIGHT_WIDTH",
+    "activation_format",
     "compute_format",
     "efficiency_format",
     "legal",
@@ -17,6 +18,7 @@ __all__ = [
 # Bytes of one stored weight. Block formats carry their scales: nvfp4 one fp8 scale in 16 values,
 # mxfp4 one 8-bit scale in 32, int4 one bf16 scale in 64 (AWQ and GPTQ use 128 or 64).
 WEIGHT_WIDTH = {
+    "fp32": 4.0,
     "bf16": 2.0,
     "fp16": 2.0,
     "fp8": 1.0,
@@ -25,11 +27,12 @@ WEIGHT_WIDTH = {
     "mxfp4": 0.53125,
     "int4": 0.53125,
 }
-KV_WIDTH = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0}
+KV_WIDTH = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0}
 
 _FOUR_BIT = ("nvfp4", "mxfp4", "int4")
 # The next wider format in which the engines compute a stored one that a chip lacks.
 _WIDER = {
+    "fp32": ("fp32",),
     "nvfp4": ("nvfp4", "bf16", "fp16"),
     "mxfp4": ("bf16", "fp16"),
     "int4": ("bf16", "fp16"),
@@ -72,14 +75,19 @@ def efficiency_format(stored: str, computed: str) -> str:
     return "bf16" if computed == "fp16" else computed
 
 
+def activation_format(weights: str) -> str:
+    """Format of what passes between the products of a model whose weights are called `weights`."""
+    return "fp32" if weights == "fp32" else "bf16"
+
+
 def role_format(weights: str, role: str, *, sparse: bool) -> str:
     """Stored format of a part of a model whose weights are called `weights`.
 
     4-bit mixtures of experts keep attention, router and (mxfp4, int4) shared experts in bf16, as
-    the published checkpoints do; embeddings, router and head are bf16 in all.
+    the published checkpoints do; embeddings, router and head are bf16 in all but fp32.
     """
     if role in ("head", "router"):
-        return "bf16"
+        return activation_format(weights)
     if sparse and weights in _FOUR_BIT and role != "experts":
         return "nvfp4" if weights == "nvfp4" and role in ("shared", "dense") else "bf16"
     return weights

@@ -18,6 +18,7 @@ from chipwise.perf import ops
 from chipwise.perf.blocks import Cache, Layer, Linear, layers
 from chipwise.perf.formats import (
     WEIGHT_WIDTH,
+    activation_format,
     compute_format,
     efficiency_format,
     role_format,
@@ -36,6 +37,7 @@ from chipwise.types import (
     Numeric,
     Side,
     StepTable,
+    Work,
     Workload,
 )
 
@@ -101,6 +103,17 @@ def _linear(part: Linear, side: Side, tokens: Numeric, product: _Product, count:
     return Op("gemm", product.format, product.peak, work, count, starts=product.starts)
 
 
+def _by_kernel(op: Op, rows: Numeric, chip: Chip, calibration: Calibration) -> Iterator[Op]:
+    """A product, whose single row is another kernel's (gemv) where the chip's was timed."""
+    if ("gemv", op.format, chip.id) not in calibration.operators:
+        yield op
+        return
+    single = np.where(np.asarray(rows) <= 1, 1.0, 0.0)[()]
+    for kind, share in (("gemv", single), ("gemm", 1.0 - single)):
+        work = Work(flops=op.work.flops * share, bytes=op.work.bytes * share)
+        yield replace(op, kind=kind, work=work, starts=op.starts * share)
+
+
 def _attention(
     layer: Layer, side: Side, kv: str, load: Load, peak: str, decoding: Numeric
 ) -> Iterator[Op]:
@@ -161,12 +174,13 @@ def _local(
     chip, sparse, tokens = side.chip, _is_sparse(model), load.tokens
     weights, kv, shapes = deployment.weights, deployment.kv, calibration.shapes
     starts = calibration.engines[deployment.backend].values["expert_start"]
-    half = compute_format("bf16", chip)
+    half = compute_format(activation_format(weights), chip)
     decoding = np.where(np.asarray(load.sequences) > 0, 1.0, 0.0)[()]
     for layer in layers(model):
         for part in layer.linears:
             product = _product(sparse, chip, weights, part.role)
-            yield _linear(part, side, tokens, product, layer.count)
+            op = _linear(part, side, tokens, product, layer.count)
+            yield from _by_kernel(op, tokens, chip, calibration)
         yield from _attention(layer, side, kv, load, half, decoding)
         if layer.state:
             work = ops.state_update(load.sequences, layer.state / side.tp)
@@ -177,8 +191,10 @@ def _local(
             yield from _experts(layer, side, tokens, product, shapes)
     work = ops.elementwise(tokens, model.hidden, shapes["elementwise_passes"])
     yield Op("elementwise", "bf16", half, work, model.depth)
-    head = ops.gemm(load.rows, model.vocab / side.tp, model.hidden, 2.0)
-    yield Op("gemm", "bf16", half, head)
+    product = _product(sparse, chip, weights, "head")
+    head = ops.gemm(load.rows, model.vocab / side.tp, model.hidden, product.width)
+    op = Op("gemm", product.format, product.peak, head)
+    yield from _by_kernel(op, load.rows, chip, calibration)
 
 
 # Chips of one server, which meet over PCIe where no faster link joins them.
@@ -607,7 +623,7 @@ def _slopes(
     Attention is linear in both, so one key and one pair fix the slopes. Where a model has
     several windows, the last figure is their mean, weighted by slope. [s], [s], [s], [s], [token]
     """
-    peak = compute_format("bf16", side.chip)
+    peak = compute_format(activation_format(deployment.weights), side.chip)
     gpu = calibration.engines[deployment.backend].values["gpu"]
     slopes, weighted = np.zeros(4), 0.0
     for layer in layers(model):

@@ -106,6 +106,10 @@ def priced(
         # A stack's own residual is of benchmarks' loads; a plan, which is of others, leaves it out.
         near = "stack" if found == "seen" else found
         width = intervals.half_width(terms.calibration, near, key, len(speed))
+        own = intervals.own_width(terms.calibration, model, side.chip, made.backend, key)
+        # One's own runs measured what the unverified facts only say.
+        if own is not None and made.prefill is None:
+            width = own
         quantities[name] = intervals.widen(value, width)
     # Chips are capped at their rating, however far off the rest may be.
     draw = quantities["power"]

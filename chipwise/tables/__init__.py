@@ -300,7 +300,26 @@ def estimate(found: Answer, lang: str) -> Document:
         for name, cell, unit in _quantities(word, found)
     ]
     names = "quantity value interval unit"
-    return [_sheet(word, title, names, rows, (1, 2)), *_assumed(word, found, [found])]
+    document: Document = [_sheet(word, title, names, rows, (1, 2))]
+    if "general" in found:
+        document.append(_beside(found["general"], lang))
+    return [*document, *_assumed(word, found, [found])]
+
+
+def _beside(found: Answer, lang: str) -> str:
+    """What the general calibration says beside one of the user's own."""
+    if found["why"]:
+        why = told(lang, found["why"])
+        return say(lang, "local.beside_none", id=found["calibration_id"], why=why)
+    return say(
+        lang,
+        "local.beside",
+        id=found["calibration_id"],
+        ttft=number(found["ttft_s"]["value"]),
+        tpot=number(from_base(found["tpot_s"]["value"], "ms")),
+        output=number(found["output_tokens_per_s"]["value"]),
+        deployment=found["deployment"],
+    )
 
 
 def _quantities(word: _Say, row: Answer) -> Iterable[tuple[str, Cell, str]]:
@@ -474,6 +493,11 @@ def plan(found: Answer, lang: str) -> Document:
         word("line.why", chip=short(row["chip"]), why=told(lang, row["why"]))
         for row in found["chips"]
         if not row["feasible"]
+    ]
+    document += [
+        word("line.why", chip=short(row["chip"]), why=_beside(row["general"], lang))
+        for row in found["chips"]
+        if "general" in row
     ]
     document += _notes(word, lang, found["chips"])
     document += _apart(word, found)
@@ -786,7 +810,10 @@ def simulate(found: Answer, lang: str) -> Document:
     )
     limited = found["ttft_limit_s"] is not None or found["tpot_limit_s"] is not None
     lines = [simulated, *([goodput] if limited else []), *_found_rate(word, found)]
-    return [sheet, *lines, *_over_time(word, found), _versions(word, found)]
+    document: Document = [sheet]
+    if "measured" in found:
+        document.append(_measured(word, found["measured"]))
+    return [*document, *lines, *_over_time(word, found), _versions(word, found)]
 
 
 def _found_rate(word: _Say, found: Answer) -> list[str]:
@@ -808,6 +835,25 @@ def _over_time(word: _Say, found: Answer) -> list[str]:
         for at in ("mean", "max")
     }
     return [word("line.over_time", **told)]
+
+
+def _measured(word: _Say, found: Answer) -> Sheet:
+    """Times of a server's log beside those that were simulated."""
+    rows = []
+    for name, unit in (("ttft", "s"), ("tpot", "ms")):
+        at = found[f"{name}_s"]
+        for k in ("mean", "p50", "p90", "p99"):
+            truth, made = at["measured"][k], at["simulated"][k]
+            if not truth or made is None:
+                continue
+            label = word("heading.mean") if k == "mean" else k
+            figures = [Cell(number(from_base(value, unit), 4)) for value in (truth, made)]
+            off = Cell(f"{100 * (made / truth - 1.0):+.1f} %")
+            rows.append((Cell(f"{word(f'quantity.{name}')}: {label}"), *figures, off, Cell(unit)))
+    names = ("measured", "predicted", "off")
+    headings = (word("heading.quantity"), *(word(f"local.{n}") for n in names))
+    title = word("local.log", requests=found["requests"])
+    return Sheet(title, (*headings, word("heading.unit")), tuple(rows), frozenset((1, 2, 3)))
 
 
 # -- CSV -----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chipwise import tables
-from chipwise.tables import Sheet, fidelity, flat, fleet, kept, law, links
+from chipwise.tables import Sheet, fidelity, flat, fleet, kept, law, links, local
 
 __all__ = ["KINDS", "Kind"]
 
@@ -62,4 +62,8 @@ KINDS: Mapping[str, Kind] = {
     "studies": Kind(kept.studies, _each),
     "studies_compared": Kind(kept.compared, kept.compared_rows),
     "calibrate": Kind(fidelity.calibrate, fidelity.width_rows),
+    "calibrate_own": Kind(local.own, _within("stacks")),
+    "calibrate_suggest": Kind(local.suggested, _within("runs")),
+    "calibrate_list": Kind(local.listed, _within("calibrations")),
+    "profile": Kind(local.profile, _within("steps")),
 }

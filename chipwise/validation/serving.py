@@ -109,7 +109,8 @@ def line(row: Row, calibration: Calibration) -> Line:
         found = "stack"  # seen in another weight format, whose residual may not carry over
     made: Line = {"basis": found, "error": ""}
     for name, value in (("ttft", ttft * by_ttft), ("tpot", tpot * by_tpot)):
-        width = intervals.half_width(calibration, found, name)
+        own = intervals.own_width(calibration, run.model, run.chip, run.backend, name)
+        width = intervals.half_width(calibration, found, name) if own is None else own
         bounds = intervals.widen(value * _MILLI, width)
         made |= {
             f"pred_{name}_ms": bounds.value,

@@ -1,0 +1,75 @@
+"""Sums over several devices of one machine, a process for each."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from chipwise.profile.cases import Case
+from chipwise.profile.devices import Device, Timing, clock, load, stopwatch
+
+__all__ = ["sums"]
+
+_WARM, _BLOCKS, _CALLS = 5, 5, 20
+_BACKENDS = {"cpu": "gloo", "cuda": "nccl", "rocm": "nccl", "npu": "hccl"}
+_WIDTH = 2  # bytes of an element
+
+
+def sums(case: Case, device: Device) -> Timing:
+    """Seconds of one all-reduce among the ranks of a case. [s]
+
+    The ranks meet over a file of this machine; each holds its own device, or a thread of the CPU.
+    """
+    torch = load()
+    ranks, bytes_ = case.shape["ranks"], case.shape["bytes"]
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(_rank, (ranks, device, bytes_, folder), nprocs=ranks)
+        found = json.loads((Path(folder) / "found").read_text(encoding="ascii"))
+    named = "wall" if device.kind == "cpu" else clock(device)
+    return Timing(statistics.median(found), min(found), len(found), named)
+
+
+def _rank(rank: int, ranks: int, device: Device, bytes_: int, folder: str) -> None:
+    """What one process does; the first writes what it measured."""
+    torch = load()
+    at = _own(torch, device, rank)
+    torch.distributed.init_process_group(
+        _BACKENDS[device.kind], init_method=f"file://{folder}/meet", rank=rank, world_size=ranks
+    )
+    held = torch.ones(bytes_ // _WIDTH, dtype=torch.bfloat16, device=at)
+
+    def add() -> Any:
+        return torch.distributed.all_reduce(held)
+
+    # Every rank must make the same calls, so that their number is fixed.
+    run = _wall if device.kind == "cpu" else stopwatch(device)
+    calls = [add]
+    run(calls, _WARM)
+    found = [run(calls, _CALLS) / _CALLS for _ in range(_BLOCKS)]
+    if rank == 0:
+        (Path(folder) / "found").write_text(json.dumps(found), encoding="ascii")
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def _own(torch: Any, device: Device, rank: int) -> str:
+    """The rank's own device."""
+    if device.kind == "cpu":
+        torch.set_num_threads(1)
+        return "cpu"
+    name = "npu" if device.kind == "npu" else "cuda"
+    getattr(torch, name).set_device(rank)
+    return f"{name}:{rank}"
+
+
+def _wall(bodies: Any, times: int) -> float:
+    from time import perf_counter  # noqa: PLC0415
+
+    start = perf_counter()
+    for _ in range(times):
+        for body in bodies:
+            body()
+    return perf_counter() - start

@@ -1,0 +1,312 @@
+"""The device that torch computes on: what it is, its clock and temperature, and how it is timed.
+
+One device is timed with CUDA's events around a captured graph of many calls (CUDA and ROCm, which
+torch calls alike), with events around as many plain calls (Ascend), and with the thread's own CPU
+time (a CPU that computes with one thread, so that other programs do not count) or the wall's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chipwise.errors import BadInput
+
+__all__ = [
+    "Device",
+    "Timing",
+    "clock",
+    "find",
+    "load",
+    "pause",
+    "place",
+    "state",
+    "stopwatch",
+    "timed",
+]
+
+Body = Callable[[], Any]
+
+_LEAST, _MOST = 3, 15  # repeats of which the median counts
+_BLOCK = 4e-4  # shortest stretch that is timed as one [s]
+_BUDGET = 0.15  # time after which a case is repeated no more [s]
+_LAUNCHES = 20  # calls of a case that a graph holds at least
+_CACHE = 32 * 2**20  # last-level cache where nothing tells it [byte]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as torch finds it.
+
+    `kind` is ``cpu``, ``cuda``, ``rocm`` or ``npu``; `count` devices of that kind are in the
+    machine; `memory`, last-level `cache` [byte]; `torch` is its version, `threads` of a CPU.
+    """
+
+    kind: str
+    index: int
+    name: str
+    vendor: str
+    torch: str
+    threads: int
+    count: int
+    memory: float
+    cache: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Median and shortest of some repeats of a case [s], and by which clock."""
+
+    seconds: float
+    shortest: float
+    repeats: int
+    clock: str
+
+
+def find(name: str = "auto", threads: int = 1) -> Device:
+    """The device of a name: ``cpu``, ``cuda``, ``cuda:1``, ``npu``; ``auto`` is the fastest there.
+
+    Raises
+    ------
+    BadInput
+        If torch is not installed, or has no such device.
+    """
+    torch = load()
+    kind, _, index = name.partition(":")
+    have = _present(torch)
+    if kind == "auto":
+        kind = next((k for k in ("cuda", "npu") if have.get(k)), "cpu")
+    if kind not in have or not (index or "0").isdecimal() or int(index or 0) >= have[kind]:
+        known = ", ".join(k if n == 1 else f"{k}:0 to {k}:{n - 1}" for k, n in have.items() if n)
+        raise BadInput(f"torch has no device {name!r} here; it has {known}")
+    if kind == "cpu":
+        torch.set_num_threads(threads)
+        return _processor(torch, threads)
+    return _accelerator(torch, kind, int(index or 0), have[kind])
+
+
+def load() -> Any:
+    """Torch, with what it needs for Ascend where that is installed."""
+    try:
+        import torch  # noqa: PLC0415 -- seconds to import, and not everybody has it
+    except ModuleNotFoundError:
+        raise BadInput(
+            "profile needs torch, which is not installed; pip install 'chipwise[torch]', or torch "
+            "as your device's maker says"
+        ) from None
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("torch_npu")  # enters Ascend's devices
+    return torch
+
+
+def _present(torch: Any) -> dict[str, int]:
+    """Kinds of devices and how many of each."""
+    npu = getattr(torch, "npu", None)
+    return {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "npu": npu.device_count() if npu is not None and npu.is_available() else 0,
+    }
+
+
+_VENDORS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel", "HiSilicon": "Huawei"}
+
+
+def _processor(torch: Any, threads: int) -> Device:
+    told = _told(Path("/proc/cpuinfo"))
+    name = told.get("model name") or platform.processor() or platform.machine()
+    vendor = _VENDORS.get(told.get("vendor_id", ""), told.get("vendor_id", "") or "unknown")
+    try:
+        memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError, AttributeError):
+        memory = 0.0
+    return Device("cpu", 0, name, vendor, torch.__version__, threads, 1, memory, _last_level())
+
+
+def _told(path: Path) -> dict[str, str]:
+    """First value of each key of a file of the kernel's, empty where there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = [line.partition(":") for line in lines if ":" in line]
+    return {key.strip(): value.strip() for key, _, value in reversed(pairs)}
+
+
+def _last_level() -> float:
+    """Bytes of the widest cache of the first core."""
+    found = [0.0]
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        size = re.fullmatch(r"(\d+)([KM])", path.read_text(encoding="ascii").strip())
+        if size:
+            found.append(float(size[1]) * {"K": 2**10, "M": 2**20}[size[2]])
+    return max(found) or float(_CACHE)
+
+
+def _accelerator(torch: Any, kind: str, index: int, count: int) -> Device:
+    module = getattr(torch, kind)
+    module.set_device(index)
+    told = module.get_device_properties(index)
+    if kind == "cuda" and torch.version.hip:
+        kind, vendor = "rocm", "AMD"
+    else:
+        vendor = {"cuda": "NVIDIA", "npu": "Huawei"}[kind]
+    cache = float(getattr(told, "L2_cache_size", 0) or _CACHE)
+    # AMD's cards have a last-level cache beyond the L2 that torch tells of.
+    cache = max(cache, 256 * 2**20) if kind == "rocm" else cache
+    memory = float(told.total_memory)
+    return Device(kind, index, told.name, vendor, torch.__version__, 0, count, memory, cache)
+
+
+def place(device: Device) -> str:
+    """The device as torch names it.
+
+    Examples
+    --------
+    >>> place(Device("rocm", 1, "MI300X", "AMD", "2.9", 0, 8, 1.0, 1.0))
+    'cuda:1'
+    """
+    if device.kind == "cpu":
+        return "cpu"
+    return f"{'cuda' if device.kind == 'rocm' else device.kind}:{device.index}"
+
+
+def state(device: Device) -> tuple[float | None, float | None]:
+    """Clock [Hz] and temperature [°C] of the device now; None where it does not tell."""
+    if device.kind == "cpu":
+        return _core_clock(), None
+    if device.kind == "npu":
+        return None, None
+    cuda = load().cuda
+    rate = _asked(cuda.clock_rate, device.index)
+    # Releases differ: the clock is told in Hz or in MHz.
+    hertz = rate * 1e6 if rate is not None and rate < 1e6 else rate
+    return hertz, _asked(cuda.temperature, device.index)
+
+
+def _core_clock() -> float | None:
+    told = _told(Path("/proc/cpuinfo")).get("cpu MHz")
+    return float(told) * 1e6 if told else None
+
+
+def _asked(question: Callable[[int], float], index: int) -> float | None:
+    """A sensor's answer; its library (pynvml, amdsmi) may be absent, or not be let in."""
+    try:
+        return float(question(index))
+    except Exception:  # each library has errors of its own
+        return None
+
+
+def clock(device: Device) -> str:
+    """What times the device: ``thread``, ``wall`` or ``event``."""
+    if device.kind != "cpu":
+        return "event"
+    return "thread" if device.threads == 1 else "wall"
+
+
+def stopwatch(device: Device) -> Callable[[Sequence[Body], int], float]:
+    """A function that runs bodies one after the other, so many times, and tells the seconds."""
+    if device.kind == "cpu":
+        tick = time.thread_time if device.threads == 1 else time.perf_counter
+        return lambda bodies, times: _run(bodies, times, tick)
+    torch = load()
+    module = torch.cuda if device.kind in ("cuda", "rocm") else torch.npu
+    if device.kind == "npu":
+        return lambda bodies, times: _between_events(module, lambda: _calls(bodies, times))
+    return _graphs(torch)
+
+
+def _calls(bodies: Sequence[Body], times: int) -> None:
+    for _ in range(times):
+        for body in bodies:
+            body()
+
+
+def _run(bodies: Sequence[Body], times: int, tick: Callable[[], float]) -> float:
+    start = tick()
+    _calls(bodies, times)
+    return tick() - start
+
+
+def _between_events(module: Any, work: Callable[[], None]) -> float:
+    """Seconds that the device takes for work, between two of its events."""
+    start, end = module.Event(enable_timing=True), module.Event(enable_timing=True)
+    module.synchronize()
+    start.record()
+    work()
+    end.record()
+    module.synchronize()
+    return float(start.elapsed_time(end)) * 1e-3
+
+
+def _graphs(torch: Any) -> Callable[[Sequence[Body], int], float]:
+    """Calls captured once and replayed, so that the host's launches do not count."""
+    kept: dict[int, tuple[Sequence[Body], Any]] = {}
+
+    def run(bodies: Sequence[Body], times: int) -> float:
+        known = kept.get(times)
+        if known is None or known[0] is not bodies:
+            kept.clear()
+            known = kept[times] = bodies, _captured(torch, bodies, times)
+        return _between_events(torch.cuda, known[1].replay)
+
+    return run
+
+
+def _captured(torch: Any, bodies: Sequence[Body], times: int) -> Any:
+    """A graph of the calls; they run on a side stream first, as a capture asks for."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        _calls(bodies, 1)
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        _calls(bodies, times)
+    graph.replay()
+    return graph
+
+
+def timed(
+    bodies: Sequence[Body], watch: Callable[[Sequence[Body], int], float], named: str
+) -> Timing:
+    """Seconds of one call, the median of some repeats after a warm-up.
+
+    Parameters
+    ----------
+    bodies : sequence of callable
+        The same case on different operands, so that none is found in a cache.
+    watch : callable
+        From `stopwatch`.
+    named : str
+        From `clock`.
+    """
+    first = watch(bodies, 1)
+    first = min(first, watch(bodies, 1))
+    least = _LAUNCHES / len(bodies) if named == "event" else 1.0
+    times = max(int(max(_BLOCK / max(first, 1e-9), least)), 1)
+    found: list[float] = []
+    spent = 0.0
+    if named == "event":
+        watch(bodies, times)
+    while len(found) < _LEAST or (spent < _BUDGET and len(found) < _MOST):
+        block = watch(bodies, times)
+        spent += block
+        found.append(block / (times * len(bodies)))
+    return Timing(statistics.median(found), min(found), len(found), named)
+
+
+def pause(device: Device) -> None:
+    """Give back what a case held on the device."""
+    if device.kind != "cpu":
+        torch = load()
+        (torch.cuda if device.kind in ("cuda", "rocm") else torch.npu).empty_cache()
