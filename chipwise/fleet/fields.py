@@ -107,7 +107,12 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
         "ttft_s": _number("Limit on time to first token.", least=1e-6),
         "tpot_s": _number("Limit on time per output token.", least=1e-6),
         "percentile": _number("Percentile that keeps the limits.", least=1, most=99.99),
-        "mfu": _number("Model flops utilisation of training.", least=1e-3, most=1),
+        "seq": Field("whole", "Tokens of a training sequence; 4096 by default.", least=1, most=1e7),
+        "batch": Field("whole", "Sequences of a training step; 256 by default.", least=1, most=1e7),
+        "job": Field("whole", "Chips of one training job; 64 by default.", least=1, most=1e6),
+        "mfu": _number(
+            "Stated model flops utilisation of training; beats the estimate.", least=1e-3, most=1
+        ),
         "tokens_per_s": _series("Mean output (or training) tokens a second.", required=True),
         "peak": _number("Peak over mean, which capacity must meet.", least=1, most=100),
         "unserved": Field("steps", "Steps in which demand may stay unserved, with their price."),

@@ -108,7 +108,8 @@ class Demand:
 
     `tokens` mean output (or training) tokens by period [token/s]; `peak` over the mean; `steps` of
     (share of the demand, USD per token) at which it may stay unserved; what they leave of it must
-    be served. `kind` is ``serve`` or ``train``, `mfu` of training. `sites`, `hires`, `choices`
+    be served. `kind` is ``serve`` or ``train``; training has `job` (tokens of a sequence, sequences
+    of a step, chips) and perhaps a stated `mfu`. `sites`, `hires`, `choices`
     that may serve it, None for all. `today` is the share that each software serves before the plan.
     """
 
@@ -117,6 +118,7 @@ class Demand:
     load: Workload | None
     kind: str
     mfu: float | None
+    job: tuple[int, int, int] | None
     tokens: Array
     peak: float
     steps: tuple[tuple[float, float], ...]

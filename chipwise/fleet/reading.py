@@ -276,7 +276,7 @@ def _demand(
         model = catalog.model(raw["model"])
     except BadInput as error:
         raise BadFact(at.source, f"{where}.model", str(error)) from None
-    for name in ("isl", "osl") if kind == "serve" else ("mfu",):
+    for name in ("isl", "osl") if kind == "serve" else ():
         if raw[name] is None:
             raise BadFact(
                 at.source, f"{where}.{name}", f"is missing. {FIELDS['demand'][name].text}"
@@ -293,6 +293,7 @@ def _demand(
         load,
         kind,
         raw["mfu"],
+        (raw["seq"] or 4096, raw["batch"] or 256, raw["job"] or 64) if kind == "train" else None,
         raw["tokens_per_s"],
         raw["peak"] or 1.0,
         raw["unserved"] or (),

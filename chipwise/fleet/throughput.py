@@ -11,10 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from chipwise import intervals, perf
-from chipwise.errors import Infeasible
+from chipwise.catalog import training as catalog
+from chipwise.errors import BadInput, Infeasible
 from chipwise.fleet.problem import Choice, Demand, Problem
 from chipwise.perf.formats import compute_format
+from chipwise.perf.training import Training
 from chipwise.plan import Search, Terms, search
+from chipwise.plan.training import TrainingTerms, default_stack, search_training
 from chipwise.types import Calibration, Interval
 
 __all__ = ["with_rates"]
@@ -72,6 +75,7 @@ def _estimated(choice: Choice, demand: Demand, calibration: Calibration) -> Foun
         demand.model.id,
         demand.kind,
         demand.mfu,
+        demand.job,
         load and (load.isl, load.osl, load.ttft, load.tpot, load.percentile),
         calibration.id,
     )
@@ -94,19 +98,34 @@ def _served(choice: Choice, demand: Demand, calibration: Calibration) -> Found:
 
 
 def _trained(choice: Choice, demand: Demand, calibration: Calibration) -> Found:
-    """Training tokens/s of a chip: its dense peak × MFU over 6 flop a weight and token [1]_.
+    """Training tokens/s of a chip: at a stated MFU, or in the best layout of a job."""
+    if demand.mfu is not None:
+        return _utilised(choice, demand, demand.mfu, calibration)
+    assert demand.job is not None
+    (seq, batch, chips), chip = demand.job, choice.chip
+    terms = TrainingTerms(
+        catalog.training_calibration(), default_stack(chip), catalog.network(chip)
+    )
+    training = Training(demand.model, float(seq), float(batch))
+    try:
+        return search_training(training, chip, chips, terms).rate, ""
+    except (BadInput, Infeasible) as error:
+        return None, str(error)
+
+
+def _utilised(choice: Choice, demand: Demand, mfu: float, calibration: Calibration) -> Found:
+    """A chip's dense peak × MFU over 6 flop a weight and token [1]_.
 
     .. [1] J. Kaplan et al., "Scaling laws for neural language models," arXiv:2001.08361, 2.1.
     """
     chip, model = choice.chip, demand.model
     if any(b.kind == "moe" for b in model.layers):
-        return None, "training of a mixture of experts is not estimated here; state throughput"
+        return None, "a mixture of experts has no MFU of its weights; leave mfu out"
     try:
         peak = chip.flops[compute_format("bf16", chip)]
     except Infeasible as error:
         return None, str(error)
-    assert demand.mfu is not None
-    value = peak * demand.mfu / (6.0 * float(perf.parameters(model)))
+    value = peak * mfu / (6.0 * float(perf.parameters(model)))
     basis = intervals.basis(calibration, model, chip, "vllm")
     width = intervals.half_width(calibration, basis, "throughput", 0)
     return intervals.widen(value, width), ""
