@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check bench format calibrate flags
+.PHONY: demo test chromium check bench format calibrate flags
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -24,8 +24,14 @@ check: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not browser"
 	$(BIN)/python tools/size.py
 
-test: $(STAMP)
+test: $(STAMP) chromium
 	$(BIN)/python -m pytest -n 2
+
+# The page is tested in the system's own Chromium.
+chromium:
+	@command -v chromium >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq chromium >/dev/null; } \
+	  || { echo "make test needs Chromium: install your system's package chromium" >&2; exit 1; }
 
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py

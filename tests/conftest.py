@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +57,38 @@ def deepseek() -> Model:
 @pytest.fixture(scope="session")
 def gptoss() -> Model:
     return catalog.model("gpt-oss-120b")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a page that is served by a process of its own; whatever it wrote, it says."""
+    folder = tmp_path_factory.mktemp("site")
+    with served(folder) as (process, address):
+        yield address
+        assert process.poll() is None, "the server has ended"
+    assert not list(folder.iterdir()), "the server wrote files"
+
+
+class served:
+    """A server in a folder, which it should leave as it is: its process and its address."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder, self.options = folder, options
+
+    def __enter__(self) -> tuple[subprocess.Popen[str], str]:
+        program = Path(sys.executable).with_name("chipwise")
+        command = [str(program), "web", "--port", "0", *self.options]
+        environment = {**os.environ, "CHIPWISE_STUDIES": str(self.folder.parent / "studies.db")}
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, cwd=self.folder, env=environment
+        )
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        assert line.startswith("chipwise: http://"), line + self.process.stderr.read()
+        return self.process, line.partition(" ")[2].strip().rstrip("/")
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=20)
+        assert self.process.stderr is not None
+        self.process.stderr.close()

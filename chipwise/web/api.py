@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from chipwise import answers, catalog, questions
+from chipwise import answers, catalog, questions, report
 from chipwise.errors import BadInput
 from chipwise.tables.written import as_csv, as_json
-from chipwise.web import jobs
+from chipwise.web import jobs, site
 from chipwise.web.forms import FORMS, read
 from chipwise.web.sheets import TOLD
 
@@ -54,7 +54,7 @@ def _itself(kind: str, key: str) -> Any:
 async def question(request: Request) -> Response:
     """The answer of ``/api/plan?…``, ``/api/plan.csv?…``, or a list of the catalog."""
     kind, _, form = request.path_params["kind"].partition(".")
-    if form not in ("", "json", "csv"):
+    if form not in ("", "json", "csv", "html"):
         raise HTTPException(HTTPStatus.NOT_FOUND)
     if kind in CATALOG:
         text = await run_in_threadpool(lambda: as_json(known(kind)))
@@ -62,7 +62,18 @@ async def question(request: Request) -> Response:
         text = await jobs.answer(request.app.state.desk, kind, asked(request, kind))
     else:
         raise HTTPException(HTTPStatus.NOT_FOUND)
+    if form == "html":
+        return await run_in_threadpool(_reported, request, kind, text)
     return _sent(kind, text, form)
+
+
+def _reported(request: Request, kind: str, text: str) -> Response:
+    """An answer as one file that opens without the server."""
+    if kind not in report.REPORTED:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    page = report.html(kind, json.loads(text), site.language(request))
+    headers = {"content-disposition": f'attachment; filename="chipwise-{kind}.html"'}
+    return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
 
 async def entry(request: Request) -> Response:

@@ -18,8 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chipwise import catalog, questions
-from chipwise.errors import ChipwiseError
+from chipwise import answers, catalog, questions, report
+from chipwise import studies as kept
+from chipwise.errors import BadInput, ChipwiseError
 from chipwise.web import api, charts, jobs, site
 from chipwise.web.forms import FORMS, texts
 from chipwise.web.sheets import TOLD
@@ -33,6 +34,8 @@ __all__ = [
     "home",
     "plan",
     "simulate",
+    "studies",
+    "study",
     "train",
 ]
 
@@ -86,6 +89,7 @@ def _shown(request: Request, template: str, asked: Asked, draws: Sequence[Draw])
         form=FORMS[asked.kind],
         document=TOLD[asked.kind].document(found, lang) if found else [],
         charts=drawn,
+        reported=asked.kind in report.REPORTED,
         chips=catalog.chip_name_index(),
         models=catalog.model_ids(),
     )
@@ -149,3 +153,25 @@ async def catalog_entry(request: Request) -> Response:
         key=found["id"],
         document=TOLD[f"{kind}_id"].document(found, site.language(request)),
     )
+
+
+async def studies(request: Request) -> Response:
+    """Answers that were saved; of two that are chosen, what differs."""
+    names, lang = request.query_params.getlist("name"), site.language(request)
+    if len(names) not in (0, 2):
+        raise BadInput(f"{len(names)} studies are chosen; choose two to compare")
+    every = await run_in_threadpool(kept.listed)
+    document: list[Any] = []
+    if names:
+        first, second = [await run_in_threadpool(kept.show, name) for name in names]
+        found = {**answers.envelope(first.calibration), **kept.compared(first, second)}
+        document = TOLD["studies_compared"].document(found, lang)
+    entries = [kept.entry(each) for each in every]
+    return site.show(request, "studies.html", entries=entries, names=names, document=document)
+
+
+async def study(request: Request) -> Response:
+    """An answer that was saved, as it was given."""
+    found = await run_in_threadpool(kept.show, request.path_params["name"])
+    document = TOLD[found.kind].document(found.answer, site.language(request))
+    return site.show(request, "study.html", entry=kept.entry(found), document=document)

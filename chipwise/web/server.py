@@ -32,6 +32,8 @@ ROUTES = (
     Route("/train", pages.train),
     Route("/catalog/{kind}", pages.catalog_list),
     Route("/catalog/{kind}/{key:path}", pages.catalog_entry),
+    Route("/studies", pages.studies),
+    Route("/studies/{name}", pages.study),
     Route("/api/{kind}", api.question),
     Route("/api/{kind}/{key:path}", api.entry),
     Route("/jobs", api.begin, methods=["POST"]),

@@ -34,6 +34,7 @@ NAV = (
     ("simulate", "/simulate"),
     ("train", "/train"),
     ("catalog", "/catalog/chips"),
+    ("studies", "/studies"),
 )
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "txt": "text/plain"}
 _YEAR = 31_536_000  # [s]
