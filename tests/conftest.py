@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,26 +70,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert not list(folder.iterdir()), "the server wrote files"
 
 
-class served:
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server in a folder, which it should leave as it is: its process and its address."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder, self.options = folder, options
-
-    def __enter__(self) -> tuple[subprocess.Popen[str], str]:
-        program = Path(sys.executable).with_name("chipwise")
-        command = [str(program), "web", "--port", "0", *self.options]
-        environment = {**os.environ, "CHIPWISE_STUDIES": str(self.folder.parent / "studies.db")}
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, cwd=self.folder, env=environment
-        )
-        assert self.process.stderr is not None
-        line = self.process.stderr.readline()
-        assert line.startswith("chipwise: http://"), line + self.process.stderr.read()
-        return self.process, line.partition(" ")[2].strip().rstrip("/")
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=20)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+    program = Path(sys.executable).with_name("chipwise")
+    process = subprocess.Popen(
+        [str(program), "web", "--port", "0", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "CHIPWISE_STUDIES": str(folder.parent / "studies.db")},
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        line = process.stderr.readline()
+        assert line.startswith("chipwise: http://"), line + process.stderr.read()
+        yield process, line.partition(" ")[2].strip().rstrip("/")
+        process.terminate()
+        process.wait(timeout=20)

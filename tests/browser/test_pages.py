@@ -72,8 +72,9 @@ def test_a_page_in_the_dark_and_on_a_small_screen(page, name):
 def test_a_plan_is_asked_and_its_address_shows_it_again(page):
     page.goto("/plan")
     page.get_by_label("Model", exact=True).fill("llama-3.1-8b")
-    for box in page.locator(".chips input:checked").all():
-        box.uncheck()
+    picked = page.locator(".chips input:checked")
+    while picked.count():
+        picked.first.uncheck()
     page.get_by_label("NVIDIA H200 SXM").check()
     page.get_by_label("Prompt tokens (ISL)").fill("1024")
     page.get_by_role("button", name="Compute").click()
