@@ -158,6 +158,8 @@ async def answer(at: Desk, kind: str, given: Mapping[str, Any]) -> str:
 def cancel(job: Job) -> None:
     """Stop a job; its process ends at once."""
     job.stopped.set()
+    if job.at["state"] in ("waiting", "running"):
+        job.at["state"] = "cancelled"
     for child in list(job.child):
         child.kill()
 

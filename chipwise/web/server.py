@@ -117,6 +117,8 @@ def serve(host: str, port: int, token: str | None) -> None:
     except SystemExit:
         raise BadInput(f"{host}:{port} cannot be listened on; is another server there?") from None
     with socket:
+        # From here on callers are queued, until the server takes them in.
+        socket.listen(config.backlog)
         where = f"[{host}]" if ":" in host else host
         sys.stderr.write(f"chipwise: http://{where}:{socket.getsockname()[1]}/\n")
         uvicorn.Server(config).run(sockets=[socket])

@@ -19,6 +19,7 @@ addEventListener("DOMContentLoaded", () => {
     document.getElementById("state").textContent = text;
     bar.hidden = button.hidden = true;
   };
+  const stop = () => fetch(`/jobs/${job}`, { method: "DELETE" });
   let job = null;
 
   async function look() {
@@ -31,15 +32,17 @@ addEventListener("DOMContentLoaded", () => {
       setTimeout(look, 300);
     }
   }
-  button.addEventListener("click", async () => {
+  button.addEventListener("click", () => {
     button.disabled = true;
-    if (job) await fetch(`/jobs/${job}`, { method: "DELETE" });
+    if (job) stop();
   });
   (async () => {
     const answer = await fetch(`/jobs?${box.dataset.question}`, { method: "POST" });
     const begun = await answer.json();
     if (!answer.ok) return end(begun.error);
     job = begun.id;
+    // The button may have been quicker than the answer.
+    if (button.disabled) await stop();
     look();
   })().catch(() => end(box.dataset.failed));
 });
