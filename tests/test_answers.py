@@ -119,7 +119,7 @@ def test_what_calibrate_answers_is_as_the_schema_says(capsys, monkeypatch, tmp_p
 def test_every_definition_is_used():
     text = json.dumps(SCHEMA)
     # What takes long is tried beside its own tests.
-    tried = {name for name, _ in CASES} | {"calibrate", "sweep", "export", "profile"}
+    tried = {name for name, _ in CASES} | {"calibrate", "sweep", "export", "import", "profile"}
     tried |= {"studies", "studies_compared"}
     tried |= {"calibrate_own", "calibrate_suggest", "calibrate_list"}
     for name in SCHEMA["$defs"]:

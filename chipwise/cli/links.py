@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from chipwise.cli.inputs import output_options
-from chipwise.cli.output import reply, write_folder
+from chipwise.cli.inputs import DEGREE, LENGTH, Day, Whole, output_options
+from chipwise.cli.output import check_path, reply, write, write_folder
+from chipwise.errors import BadInput
 
 __all__ = ["COMMANDS"]
 
@@ -79,4 +81,67 @@ def export(
     reply("export", form, lang, found)
 
 
-COMMANDS = (export,)
+_GIVEN = (
+    *("model", "chip", "backend", "version", "weights", "kv"),
+    *("isl", "osl", "concurrency", "tp", "dp", "ep", "pp", "replicas"),
+)
+_COLUMN = {"weights": "weight_format", "version": "backend_version"}
+
+
+@click.command(
+    "import",
+    short_help="Results of benchmark tools as a table of measurements.",
+    epilog="\b\nExample:\n  chipwise import result.json --chip h200 --tp 8 --weights fp8 "
+    "--backend vllm \\\n    --version 0.33.0 --out runs.csv",
+)
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option("--out", type=_FILE, required=True, help="CSV: a row for each measurement.")
+@click.option("--model", help="Model that was served.")
+@click.option("--chip", help="Chip that it ran on.")
+@click.option("--backend", help="Engine: vllm, sglang or trtllm.")
+@click.option("--version", help="Release of the engine.")
+@click.option("--weights", help="Format of the weights.")
+@click.option("--kv", help="Format of the KV cache.")
+@click.option("--isl", type=LENGTH, help="Prompt tokens.")
+@click.option("--osl", type=LENGTH, help="Output tokens.")
+@click.option("--concurrency", type=Whole(1, 10**7), help="Clients of the closed loop.")
+@click.option("--tp", type=DEGREE, help="Tensor parallel.")
+@click.option("--pp", type=DEGREE, help="Pipeline stages.  [default: 1]")
+@click.option("--ep", type=DEGREE, help="Expert parallel.  [default: 1]")
+@click.option("--dp", type=DEGREE, help="Data-parallel attention.  [default: 1]")
+@click.option("--replicas", type=DEGREE, help="Copies that shared the clients.  [default: 1]")
+@click.option("--on", type=Day(), help="Day of the measurement.")
+@output_options
+def import_(*, files: tuple[Path, ...], out: Path, form: str, lang: str, **given: Any) -> None:
+    """Read results of vllm bench serve, sglang.bench_serving, guidellm, aiperf, genai-perf or CSV.
+
+    Each of FILES is told by its content. What it does not say is asked for by name and given by
+    an option, which also wins over what it says. The table is one that `validate` and `calibrate
+    --runs` read, with source, tool and day of each row.
+    """
+    check_path(out)
+    from chipwise import answers, catalog
+    from chipwise.catalog.benchmarks import COLUMNS, read_results
+    from chipwise.perf.engines import defaults
+    from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH
+    from chipwise.tables.written import as_csv
+
+    told = {_COLUMN.get(n, n): str(given[n]) for n in _GIVEN if given[n] is not None}
+    if given["on"]:
+        told["measured_on"] = given["on"].isoformat()
+    rows = [row for file in files for row in read_results(file, told)]
+    known = {"weight_format": WEIGHT_WIDTH, "kv": KV_WIDTH}
+    for row in rows:
+        row |= {"model": catalog.model(row["model"]).id, "chip": catalog.chip(row["chip"]).id}
+        defaults(row["backend"], catalog.chip(row["chip"]))
+        for name, formats in known.items():
+            if row[name] and row[name] not in formats:
+                raise BadInput(
+                    f"{row['source']}: {name} is {row[name]!r}; known are {', '.join(formats)}"
+                )
+    write(out, as_csv({name: row[name] for name in COLUMNS} for row in rows))
+    found = {**answers.envelope("none"), "out": str(out), "rows": rows}
+    reply("import", form, lang, found)
+
+
+COMMANDS = (export, import_)

@@ -43,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "simulate": Kind(tables.simulate, _one),
     "sweep": Kind(tables.sweep, _one),
     "export": Kind(links.export, links.file_rows),
+    "import": Kind(links.imported, links.measurement_rows),
     "train": Kind(tables.train, _one),
     "train_each": Kind(tables.train_each, _within("chips")),
     "train_mixed": Kind(tables.train_mixed, _within("kinds")),
