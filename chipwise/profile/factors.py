@@ -209,6 +209,7 @@ def calibrated(
     return replace(
         general,
         id=name,
+        base=general.id,
         operators={**general.operators, **kept, **own},
         scales={**general.scales, chip.id: Scale(launch=generation.launch)},
         engines={**general.engines, BARE: Engine(bare)},
