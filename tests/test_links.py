@@ -58,3 +58,12 @@ def test_a_file_that_is_no_plan_is_told(tmp_path, capsys, text, told):
     plan.write_text(text, "utf-8")
     assert main(["export", str(plan), "--to", "vllm", "--out", str(tmp_path / "o")]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_what_was_imported_is_told_as_the_schema_says(tmp_path, capsys):
+    file = str(HERE / "benchmarks/results/vllm.json")
+    out = tmp_path / "runs.csv"
+    assert main(["import", file, "--out", str(out), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    _check("import", found)
+    assert found["rows"][0]["tool"] == "vllm bench serve"

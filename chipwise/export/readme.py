@@ -15,7 +15,7 @@ __all__ = ["comments", "guide"]
 _TRACED = {"ttft": ("ttft_mean", "ttft_at"), "tpot": ("tpot_mean", "tpot_at")}
 _COMPARE = """```sh
 URL=http://127.0.0.1:8000 RESULT={result} sh bench.sh
-chipwise import {result} --out runs.csv
+chipwise import {result}{day} --out runs.csv
 chipwise validate runs.csv
 ```"""
 
@@ -132,6 +132,13 @@ def guide(job: Job, target: str, files: Mapping[str, str], lang: str) -> str:
         say(lang, "export.basis", basis=say(lang, f"basis.{job.row['basis']}")),
         f"## {say(lang, 'export.head_back')}",
         say(lang, "export.back"),
-        _COMPARE.format(result="result.jsonl" if job.backend == "sglang" else "result.json"),
+        _compared(job),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _compared(job: Job) -> str:
+    """Commands that measure and compare; SGLang's results do not say their day."""
+    if job.backend == "sglang":
+        return _COMPARE.format(result="result.jsonl", day=" --on today")
+    return _COMPARE.format(result="result.json", day="")
