@@ -120,7 +120,7 @@ def test_every_definition_is_used():
     text = json.dumps(SCHEMA)
     # What takes long is tried beside its own tests.
     tried = {name for name, _ in CASES} | {"calibrate", "sweep", "export", "import", "profile"}
-    tried |= {"studies", "studies_compared"}
+    tried |= {"studies", "studies_compared", "plot"}
     tried |= {"calibrate_own", "calibrate_suggest", "calibrate_list"}
     for name in SCHEMA["$defs"]:
         assert name in tried or f'"#/$defs/{name}"' in text

@@ -20,6 +20,7 @@ from chipwise.cli import (
     law,
     links,
     local,
+    plot,
     serve,
     simulate,
     sweep,
@@ -71,6 +72,7 @@ for _command in (
     *catalog.COMMANDS,
     *fidelity.COMMANDS,
     *local.COMMANDS,
+    *plot.COMMANDS,
     *kept.COMMANDS,
     *web.COMMANDS,
 ):

@@ -9,7 +9,7 @@ from typing import Any
 from chipwise.tables import Cell, Sheet, flat, number
 from chipwise.words import say
 
-__all__ = ["compared", "compared_rows", "studies"]
+__all__ = ["compared", "compared_rows", "plot", "studies"]
 
 Answer = Mapping[str, Any]
 Document = list["Sheet | str"]
@@ -66,3 +66,8 @@ def compared_rows(found: Answer) -> Iterable[Mapping[str, Any]]:
     """A row for each field that differs."""
     for each in found["fields"]:
         yield {"first": None, "second": None, **flat(each)}
+
+
+def plot(found: Answer, lang: str) -> Document:
+    """Where a figure was written, and the sentence to read under it."""
+    return [say(lang, "plot.written", path=found["out"], reading=found["reading"])]

@@ -60,6 +60,7 @@ KINDS: Mapping[str, Kind] = {
     "rules": Kind(tables.rules, _each),
     **dict.fromkeys(("chips_id", "models_id", "prices_id", "sources_id", "rules_id"), _ENTRY),
     "validate": Kind(fidelity.validate, _within("worst")),
+    "plot": Kind(kept.plot, _one),
     "studies": Kind(kept.studies, _each),
     "studies_compared": Kind(kept.compared, kept.compared_rows),
     "calibrate": Kind(fidelity.calibrate, fidelity.width_rows),
