@@ -20,7 +20,7 @@ from tests.conftest import served
 pytestmark = pytest.mark.slow
 
 PLAN = "model=llama-2-70b&chips=h200&isl=2048&osl=128&mode=agg&simulate=0"
-LONG = "model=llama-2-70b&chip=h200&tp=2&isl=2048&osl=2000&rate=50&requests=20000"
+LONG = "model=llama-2-70b&chip=h200&tp=2&isl=2048&osl=9000&rate=50&requests=20000"
 
 
 def get(address, path, method="GET"):
