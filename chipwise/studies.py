@@ -6,7 +6,7 @@ and closes it, so that several programs may do so at once.
 
 The folder is that of the platform: ``$XDG_DATA_HOME`` or ``~/.local/share`` on Linux,
 ``~/Library/Application Support`` on macOS, ``%LOCALAPPDATA%`` on Windows. The environment variable
-``CHIPWISE_STUDIES`` names another file.
+``CHIPWISE_STUDIES`` names another file, ``CHIPWISE_HOME`` another folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import re
 import shlex
 import sqlite3
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from chipwise.catalog.folder import user_folder
 from chipwise.errors import BadInput, UnknownName
 
 __all__ = [
@@ -95,18 +95,7 @@ class Study:
 def file() -> Path:
     """Where the studies of this user are kept."""
     named = os.environ.get(_VARIABLE)
-    return Path(named) if named else _folder() / "chipwise" / "studies.sqlite3"
-
-
-def _folder() -> Path:
-    """The user's data folder, by the rules of the platform."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    # The specification has relative paths ignored.
-    named = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".local" / "share"
+    return Path(named) if named else user_folder() / "studies.sqlite3"
 
 
 @contextmanager

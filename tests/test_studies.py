@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chipwise import studies
+from chipwise.catalog import folder
 from chipwise.cli import main
 from chipwise.errors import BadInput, UnknownName
 
@@ -144,16 +145,17 @@ def test_a_save_that_fails_leaves_nothing(place, monkeypatch):
         ("linux", {"XDG_DATA_HOME": "/x"}, "/x/chipwise/studies.sqlite3"),
         ("linux", {"XDG_DATA_HOME": "x"}, "/home/me/.local/share/chipwise/studies.sqlite3"),
         ("linux", {}, "/home/me/.local/share/chipwise/studies.sqlite3"),
+        ("linux", {"CHIPWISE_HOME": "/own"}, "/own/studies.sqlite3"),
         ("darwin", {}, "/home/me/Library/Application Support/chipwise/studies.sqlite3"),
         ("win32", {"LOCALAPPDATA": "/local"}, "/local/chipwise/studies.sqlite3"),
     ],
 )
 def test_the_folder_is_that_of_the_platform(monkeypatch, system, variables, expected):
-    for name in ("CHIPWISE_STUDIES", "XDG_DATA_HOME", "LOCALAPPDATA"):
+    for name in ("CHIPWISE_STUDIES", "CHIPWISE_HOME", "XDG_DATA_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(studies.sys, "platform", system)
+    monkeypatch.setattr(folder.sys, "platform", system)
     monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
     assert studies.file() == Path(expected)
 

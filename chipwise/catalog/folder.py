@@ -41,7 +41,9 @@ def user_folder(environment: Mapping[str, str] | None = None) -> Path:
     elif sys.platform == "darwin":
         above = Path.home() / "Library" / "Application Support"
     else:
-        above = Path(given.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        # The specification has relative paths ignored.
+        named = Path(given.get("XDG_DATA_HOME") or "")
+        above = named if named.is_absolute() else Path.home() / ".local" / "share"
     return above / "chipwise"
 
 
