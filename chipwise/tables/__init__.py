@@ -13,7 +13,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from chipwise.catalog.rulebook import rules_in_chinese
 from chipwise.units import from_base
 from chipwise.words import say, told
 
@@ -745,6 +744,8 @@ def _step(lang: str, line: str) -> str:
 
 def _of_rule(lang: str, text: str) -> str:
     """What a rule's file says, in another language where it does."""
+    from chipwise.catalog.rulebook import rules_in_chinese  # noqa: PLC0415 -- slow to import
+
     if lang == "en":
         return text
     known = rules_in_chinese()
