@@ -18,8 +18,8 @@ _FILE = click.Path(path_type=Path)
 
 @click.command(
     short_help="What to run of a plan: scripts, manifests, a benchmark.",
-    epilog="\b\nExample:\n  chipwise plan llama-2-70b --chips h100,h200 --isl 2048 --osl 128 \\\n"
-    "    --out plan.json\n  chipwise export plan.json --to vllm --chip h200 --out run",
+    epilog="\b\nExamples:\n  chipwise export plan.json --to vllm --chip h200 --out run\n"
+    "  chipwise export plan.json --to kubernetes --mode disagg --out run",
 )
 @click.argument("plan", type=_FILE)
 @click.option(
