@@ -1,5 +1,9 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chipwise import serving
 from chipwise.serving import metrics
@@ -74,3 +78,13 @@ def test_the_steady_part_of_a_closed_loop_leaves_out_both_ends():
     assert steady > metrics.output_tokens_per_second(run)
     alone = serving.simulate(table, None, [100], [50], concurrency=1, blocks=1000)
     assert metrics.steady(alone, 1) == (0.0, alone.finish[0])
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=60))
+def test_percentiles_are_numpys_to_the_last_bit(values):
+    given_, found = np.array(values), metrics.percentiles(np.array(values))
+    known = given_[~np.isnan(given_)]
+    if len(known):
+        exact = np.percentile(known, metrics.PERCENTILES)
+        assert [found[f"p{p}"] for p in metrics.PERCENTILES] == list(exact)
+        assert found["mean"] == known.mean()
