@@ -160,7 +160,7 @@ def percentiles(found: Answer, lang: str) -> Chart:
         "draw": "percentiles",
         "title": word("chart.percentiles"),
         "reading": word(
-            f"chart.percentiles_{found['load']}",
+            f"over.{found['load']}",
             low=number(first["load"]),
             high=number(last["load"]),
             least=number(first["ttft_s"]["p99"]),
