@@ -425,7 +425,10 @@ def estimate(
     one = compute(made)
     if not np.all(one.fits):
         raise Infeasible(_too_large(of, on, load, made, float(np.asarray(one.batch_limit)), known))
-    return planning.priced(made, one, {}, of, load, known)
+    told = False
+    if loop == "closed":
+        one, told = planning.corrected(made, one, of, load, known.calibration)
+    return planning.priced(made, one, {}, of, load, known, corrected=told)
 
 
 def _too_large(

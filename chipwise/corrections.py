@@ -9,29 +9,32 @@ carried over: a correction common to an engine or a format made stacks that were
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from chipwise.types import Array, Calibration, Chip
+from chipwise.types import Array, Calibration, Chip, Numeric
 
-__all__ = ["correction", "features", "fit_stack", "prior"]
+__all__ = ["correction", "features", "fit_stack", "measured", "prior", "span"]
 
 # Prior spread of the constant and of each slope, and the noise of a run, in ln; ttft is looser.
 _SCALES = {"tpot": (0.15, 0.05, 0.07), "ttft": (0.30, 0.10, 0.15)}
 _SIBLING = 2.0 / 3.0
 _ROUNDS = 8
+# What rounding may put a load beyond the ends of those that were measured.
+_NEAR = 1e-6
 
 
-def features(concurrency: float, isl: float, osl: float, ranks: float) -> Array:
+def features(concurrency: Numeric, isl: Numeric, osl: Numeric, ranks: Numeric) -> Array:
     """A load as the regression sees it: each figure's logarithm, centred on usual runs.
 
-    `concurrency` is of one rank group, `ranks` its tensor-parallel degree.
+    `concurrency` is of one rank group, `ranks` its tensor-parallel degree; all ∿, which stand
+    behind the six features.
     """
-    c = (math.log(max(concurrency, 1.0)) - 3.0) / 1.5
-    width = math.log2(max(ranks, 1.0)) - 1.5
-    return np.array([1.0, c, math.log(isl) - 8.0, math.log(max(osl, 1.0)) - 7.0, width, c * width])
+    c = (np.log(np.maximum(concurrency, 1.0)) - 3.0) / 1.5
+    width = np.log2(np.maximum(ranks, 1.0)) - 1.5
+    parts = (1.0, c, np.log(isl) - 8.0, np.log(np.maximum(osl, 1.0)) - 7.0, width, c * width)
+    return np.stack(np.broadcast_arrays(*parts))
 
 
 def prior(quantity: str) -> tuple[Array, float]:
@@ -66,6 +69,12 @@ def fit_stack(loads: Sequence[Array], logs: Array, quantity: str) -> tuple[float
     return tuple(float(b) for b in coefficients)
 
 
+def span(loads: Sequence[Array]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Lowest and highest concurrency, isl, osl and tp of some loads, as features."""
+    own = np.array(loads)[:, 1:5]
+    return tuple(map(float, own.min(axis=0))), tuple(map(float, own.max(axis=0)))
+
+
 def _nearest(
     calibration: Calibration, family: str, chip: Chip, backend: str, weights: str
 ) -> tuple[Mapping[str, tuple[float, ...]] | None, bool]:
@@ -73,7 +82,7 @@ def _nearest(
     own = calibration.corrections.get((family, chip.id, backend, weights))
     if own is not None:
         return own, True
-    kin = {s[1] for s in calibration.stacks if s[3:] == (chip.architecture, chip.vendor)}
+    kin = {s[1] for s in calibration.stacks if s[3:] == (chip.generation, chip.vendor)}
     siblings: Iterable[Mapping[str, tuple[float, ...]]] = (
         calibration.corrections[family, other, backend, weights]
         for other in sorted(kin)
@@ -84,8 +93,8 @@ def _nearest(
 
 def correction(
     calibration: Calibration, family: str, chip: Chip, backend: str, weights: str, load: Array
-) -> tuple[float, float]:
-    """Factors by which predicted ttft and tpot of a stack are multiplied. [1]
+) -> tuple[Array, Array]:
+    """Factors by which predicted ttft and tpot of a stack are multiplied, ∿. [1]
 
     Parameters
     ----------
@@ -94,13 +103,26 @@ def correction(
 
     Returns
     -------
-    tuple of float
-        (1, 1) where neither the stack nor a sibling was measured.
+    tuple of array
+        1 where neither the stack nor a sibling was measured.
     """
     found, own = _nearest(calibration, family, chip, backend, weights)
+    one: Array = np.ones(load.shape[1:])
     if found is None:
-        return 1.0, 1.0
-    tpot = float(np.dot(found["tpot"], load))
+        return one, one
+    tpot = np.tensordot(found["tpot"], load, 1)
     if not own:
-        return 1.0, math.exp(-_SIBLING * tpot)
-    return math.exp(-float(np.dot(found["ttft"], load))), math.exp(-tpot)
+        return one, np.exp(-_SIBLING * tpot)
+    return np.exp(-np.tensordot(found["ttft"], load, 1)), np.exp(-tpot)
+
+
+def measured(
+    calibration: Calibration, family: str, chip: Chip, backend: str, weights: str, load: Array
+) -> Array:
+    """Whether runs of the stack itself were measured about a load, ∿."""
+    own = calibration.corrections.get((family, chip.id, backend, weights))
+    inside: Array = np.full(load.shape[1:], own is not None and "low" in own)
+    if own is not None and "low" in own:
+        for part, low, high in zip(load[1:5], own["low"], own["high"], strict=True):
+            inside = inside & (part >= low - _NEAR) & (part <= high + _NEAR)
+    return inside

@@ -121,7 +121,7 @@ def factors(calibration: Calibration) -> list[Factor]:
     """Every multiplier that runs are allowed to move, with its prior spread."""
 
     def blackwell(run: Run) -> bool:
-        return run.chip.architecture == "Blackwell"
+        return run.chip.generation == "Blackwell"
 
     def by_expert(run: Run) -> bool:
         return run.ep > 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 
+from chipwise.perf.scales import NEWCOMERS
 from chipwise.types import Calibration, Chip, Interval, Model
 
 __all__ = ["BASES", "COVERAGE", "basis", "half_width", "own_width", "widen"]
@@ -25,30 +26,50 @@ BASES = ("seen", "stack", "model", "chip", "vendor", "datasheet")
 UNVERIFIED = 0.12
 
 
+def _serves(calibration: Calibration, chip: Chip) -> bool:
+    """Whether serving runs speak of the chip's vendor; published tables do of some others."""
+    return chip.vendor in {stack[4] for stack in calibration.stacks}
+
+
 def basis(calibration: Calibration, model: Model, chip: Chip, backend: str) -> str:
     """What the calibration knew of a model on a chip in an engine.
 
     ``seen``: this stack; ``stack``: its chip and model, not together; ``model``: a new model;
     ``chip``: a new chip of a known generation; ``vendor``: a new generation of a known vendor;
-    ``datasheet``: nothing but the datasheet.
+    ``datasheet``: nothing but the datasheet. Of a vendor that no serving run speaks of, what
+    published tables know.
     """
-    stacks = calibration.stacks
-    if (model.family, chip.id, backend, chip.architecture, chip.vendor) in stacks:
+    serves = _serves(calibration, chip)
+    stacks = calibration.stacks if serves else calibration.yields.stacks
+    if (model.family, chip.id, backend, chip.generation, chip.vendor) in stacks:
         return "seen"
     families, chips = {s[0] for s in stacks}, {s[1] for s in stacks}
     if chip.id in chips:
         return "stack" if model.family in families else "model"
-    if (chip.architecture, chip.vendor) in {s[3:] for s in stacks}:
+    if (chip.generation, chip.vendor) in {s[3:] for s in stacks}:
         return "chip"
     return "vendor" if chip.vendor in {s[4] for s in stacks} else "datasheet"
 
 
-def half_width(calibration: Calibration, found: str, quantity: str, unverified: int = 0) -> float:
+def half_width(
+    calibration: Calibration, found: str, quantity: str, chip: Chip, unverified: int = 0
+) -> float:
     """Half-width of ln(measured/predicted) that holds nine times in ten. [1]
 
-    Each unverified fact that the prediction rests on widens it, as an independent error.
+    Of a vendor that published tables alone speak of it is the widest that they show of a basis,
+    in the proportion of the serving runs' quantities. Each unverified fact that the prediction
+    rests on widens it, as an independent error.
     """
-    return math.hypot(calibration.widths[found][quantity], UNVERIFIED * math.sqrt(unverified))
+    own = calibration.widths[found]
+    width = own[quantity]
+    if found != BASES[-1] and not _serves(calibration, chip):
+        wide = [
+            w
+            for name, w in calibration.yields.widths.items()
+            if name.partition(":")[0] == found and name.endswith(f":{NEWCOMERS}")
+        ]
+        width *= max(wide, default=own["throughput"]) / own["throughput"]
+    return math.hypot(width, UNVERIFIED * math.sqrt(unverified))
 
 
 def own_width(

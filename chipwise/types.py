@@ -139,6 +139,11 @@ class Chip:
     facts: Mapping[str, Fact]
     unverified: frozenset[str] = frozenset()
 
+    @property
+    def generation(self) -> str:
+        """The architecture without what refines it: whose habits a chip has where it has none."""
+        return self.architecture.partition(" (")[0].removesuffix(" Ultra")
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -286,12 +291,13 @@ class Calibration:
     """Fitted factors, apart from facts.
 
     `operators` by (class, format, scope), where a scope is a chip's id, its architecture, its
-    vendor or ``""``; `scales` by scope; `shapes` are exponents and counts of the operators'
-    shape dependence; `engines` by backend; `widths` are half-widths of ln(measured/predicted) by
-    basis and quantity; `stacks` are (family, chip, backend, architecture, vendor) fitted on;
-    `corrections` by (family, chip, backend, weights) and quantity, see corrections; `yields` are of
-    published tables. A calibration of a user's own names the general one that it began from
-    (`base`) and has half-widths of its own by (family, chip, backend) and quantity (`own`).
+    generation, its vendor or ``""``; `scales` by scope; `shapes` are exponents and counts of the
+    operators' shape dependence; `engines` by backend; `widths` are half-widths of
+    ln(measured/predicted) by basis and quantity; `stacks` are (family, chip, backend, generation,
+    vendor) fitted on; `corrections` by (family, chip, backend, weights) and quantity, with the
+    ``low`` and ``high`` ends of the loads, see corrections; `yields` are of published tables.
+    A calibration of a user's own names the general one that it began from (`base`) and has
+    half-widths of its own by (family, chip, backend) and quantity (`own`).
     """
 
     id: str

@@ -21,6 +21,7 @@ import numpy as np
 
 from chipwise import intervals, yields
 from chipwise.errors import ChipwiseError
+from chipwise.perf.scales import HOME, NEWCOMERS, starved
 from chipwise.plan.reported import Case, Reported, outcome, quantity
 from chipwise.types import Array, Calibration
 
@@ -28,7 +29,8 @@ __all__ = ["Fitted", "fit", "fit_throughput", "left_out", "predicted"]
 
 _SCALE = 0.15
 _STEP = 0.08
-_ROUNDS = 5
+# Rounds, and those that look at the slopes anew: later ones hardly change them.
+_ROUNDS, _TURNS = 5, 2
 _FOLDS = 10
 _FEWEST = 20
 
@@ -40,9 +42,9 @@ _PRIORS: Mapping[str, tuple[float, float]] = {
     "compute:vendor": (0.0, 0.25),
     "memory:vendor": (0.0, 0.15),
     "start:vendor": (0.0, 0.8),
-    "compute:architecture": (0.0, 0.2),
-    "memory:architecture": (0.0, 0.12),
-    "start:architecture": (0.0, 0.3),
+    "compute:generation": (0.0, 0.2),
+    "memory:generation": (0.0, 0.12),
+    "start:generation": (0.0, 0.3),
     "watts": (0.7, 0.3),
     "pcie": (-0.5, 0.5),
     "prompt": (0.0, 0.4),
@@ -75,14 +77,15 @@ class _Factor:
 def _names(case: Case) -> Iterator[tuple[str, str]]:
     """Factors that a case may be told by, each with its kind of prior."""
     chip, setting = case.run.chip, case.setting
-    home = chip.vendor == yields.HOME
+    home = chip.vendor == HOME
     for rate in ("compute", "memory", "start"):
         if not home:
             yield f"{rate}:newcomers", f"{rate}:newcomers"
             yield f"{rate}:{chip.vendor}", f"{rate}:vendor"
         # The operators' own factors are of Hopper.
-        if chip.architecture != "Hopper":
-            yield f"{rate}:{chip.architecture}", f"{rate}:architecture"
+        if chip.generation != "Hopper":
+            for name in dict.fromkeys((chip.generation, chip.architecture)):
+                yield f"{rate}:{name}", f"{rate}:generation"
     yield "watts", "watts"
     yield "pcie", "pcie"
     if setting.data:
@@ -92,7 +95,8 @@ def _names(case: Case) -> Iterator[tuple[str, str]]:
             yield f"limit:{name}", f"limit:{name}"
     for name in yields.effects(setting, chip):
         last = name.rpartition(":")[2]
-        kind = "table" if name.count(":") == 1 else "era" if last == setting.era else "other"
+        kind = "table" if name.count(":") == 1 else "other"
+        kind = "era" if last in (setting.era, setting.released) else kind
         yield name, f"rate:{kind}"
 
 
@@ -165,7 +169,7 @@ def _slopes(
     for k, name in enumerate(names):
         touched = [i for i, r in enumerate(rows) if name in dict(_names(r.case))]
         if name == "watts":
-            touched = [i for i in touched if yields.starved(rows[i].case.run.chip) < 0.0]
+            touched = [i for i in touched if starved(rows[i].case.run.chip) < 0.0]
         elif name == "pcie":
             touched = [i for i in touched if rows[i].case.run.chips > 1]
         if name.startswith("rate:"):
@@ -198,8 +202,9 @@ def fit(rows: Sequence[Reported], calibration: Calibration) -> Fitted:
     logs = _logs(rows, _with(calibration, names, theta))
     best = _cost(logs, weight, theta, prior)
     slopes = np.zeros((len(rows), len(names)))
-    for _ in range(_ROUNDS):
-        slopes = _slopes(rows, calibration, names, theta, logs)
+    for turn in range(_ROUNDS):
+        if turn < _TURNS:
+            slopes = _slopes(rows, calibration, names, theta, logs)
         step = np.clip(_newton(logs, slopes, weight, theta, prior), -0.6, 0.6)
         for shrink in (1.0, 0.5, 0.25):
             trial = theta + shrink * step
@@ -247,8 +252,9 @@ def _groups(rows: Sequence[Reported]) -> Mapping[str, list[Any]]:
         "stack": [r.stack for r in rows],
         "model": [x.model.family for x in run],
         "chip": [x.chip.id for x in run],
-        "vendor": [x.chip.architecture for x in run],
+        "vendor": [x.chip.generation for x in run],
         "datasheet": [x.chip.vendor for x in run],
+        "round": [(r.case.setting.table, r.case.setting.era, r.case.setting.source) for r in rows],
     }
 
 
@@ -267,7 +273,7 @@ def _widths(rows: Sequence[Reported], logs: Mapping[str, Array]) -> dict[str, fl
     """Half-widths by basis, table and side, never narrower than a nearer basis'."""
     tables = sorted({r.case.setting.table for r in rows})
     found: dict[str, float] = {}
-    for table, side in product(tables, (yields.HOME, yields.NEWCOMERS)):
+    for table, side in product(tables, (HOME, NEWCOMERS)):
         here = np.array([r.case.setting.table == table and _side(r) == side for r in rows])
         here &= np.array([r.case.quantity == "rate" for r in rows])
         least = 0.0
@@ -279,28 +285,50 @@ def _widths(rows: Sequence[Reported], logs: Mapping[str, Array]) -> dict[str, fl
             found[f"{basis}:{table}:{side}"] = least
     # A table without newcomers to learn from takes the widest that others show of them.
     for table, basis in product(tables, intervals.BASES):
-        others = [v for k, v in found.items() if k.split(":")[::2] == [basis, yields.NEWCOMERS]]
-        found.setdefault(f"{basis}:{table}:{yields.NEWCOMERS}", max(others, default=1.0))
+        others = [v for k, v in found.items() if k.split(":")[::2] == [basis, NEWCOMERS]]
+        found.setdefault(f"{basis}:{table}:{NEWCOMERS}", max(others, default=1.0))
     return found
 
 
-def _errors(logs: Array) -> dict[str, float]:
-    ratio = np.exp(logs[~np.isnan(logs)])
+def _held(logs: Array, groups: Sequence[Any]) -> float | None:
+    """Share of the rows on which the interval that the other groups make holds; None for one."""
+    names = dict.fromkeys(groups)
+    if len(names) < 2:
+        return None
+    held = 0
+    for name in names:
+        mine = np.array([group == name for group in groups])
+        held += int((np.abs(logs[mine]) <= _width(logs[~mine])).sum())
+    return held / len(logs)
+
+
+def _errors(logs: Array, groups: Sequence[Any]) -> dict[str, Any]:
+    known = ~np.isnan(logs)
+    found = logs[known]
+    ratio = np.exp(found)
     return {
         "count": len(ratio),
         "median_ape": float(np.median(np.abs(ratio - 1.0))),
         "p90_ape": float(np.quantile(np.abs(ratio - 1.0), 0.9)),
         "bias": float(np.median(ratio)),
+        "held": _held(found, [g for g, k in zip(groups, known, strict=True) if k]),
     }
 
 
-def _shown(rows: Sequence[Reported], logs: Mapping[str, Array]) -> dict[str, Any]:
-    """Errors by basis, table, quantity and whether the chip is a newcomer's."""
+def _shown(
+    rows: Sequence[Reported], logs: Mapping[str, Array], groups: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
+    """Errors by basis, table, quantity and whether the chip is a newcomer's, and of all such."""
     kinds: dict[str, list[int]] = defaultdict(list)
     for i, r in enumerate(rows):
         kinds[f"{r.case.setting.table} {r.case.quantity} {_side(r)}"].append(i)
+        if r.case.quantity == "rate":
+            kinds[f"all rate {_side(r)}"].append(i)
     return {
-        basis: {kind: _errors(found[at]) for kind, at in sorted(kinds.items())}
+        basis: {
+            kind: _errors(found[at], [groups[basis][i] for i in at])
+            for kind, at in sorted(kinds.items())
+        }
         for basis, found in logs.items()
     }
 
@@ -321,13 +349,16 @@ def fit_throughput(rows: Sequence[Reported], calibration: Calibration) -> dict[s
         values, by name, ln; widths, by basis and table, ln; stacks; residuals, by basis.
     """
     fitted = fit(rows, calibration)
-    logs = {basis: left_out(fitted, groups) for basis, groups in _groups(rows).items()}
-    stacks = {(*r.stack, r.case.run.chip.architecture, r.case.run.chip.vendor) for r in rows}
+    groups = _groups(rows)
+    logs = {basis: left_out(fitted, those) for basis, those in groups.items()}
+    stacks = {(*r.stack, r.case.run.chip.generation, r.case.run.chip.vendor) for r in rows}
     return {
         "values": {
             f.name: round(float(v), 4) for f, v in zip(fitted.factors, fitted.theta, strict=True)
         },
         "widths": {name: round(width, 3) for name, width in _widths(rows, logs).items()},
         "stacks": sorted(map(list, stacks)),
-        "residuals": {"fitted": _shown(rows, {"all": fitted.logs})["all"], **_shown(rows, logs)},
+        "residuals": _shown(
+            rows, {"fitted": fitted.logs, **logs}, {"fitted": groups["stack"], **groups}
+        ),
     }

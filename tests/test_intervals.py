@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chipwise import catalog, intervals
-from chipwise.types import Calibration, Chip, Model
+from chipwise.types import Calibration, Chip, Model, Yields
 
 STACKS = frozenset(
     {
@@ -27,7 +27,11 @@ STACKS = frozenset(
         ("gpt-oss-120b", "h200", "vllm", "model"),
         ("llama-2-70b", "h20", "vllm", "chip"),
         ("llama-2-70b", "b200", "vllm", "vendor"),
-        ("llama-2-70b", "mi300x", "vllm", "datasheet"),
+        ("llama-2-70b", "mi300x", "vllm", "seen"),  # of published tables
+        ("llama-2-70b", "mi355x", "vllm", "vendor"),
+        ("llama-2-70b", "trainium2", "vllm", "datasheet"),
+        ("llama-2-70b", "b300", "vllm", "vendor"),
+        ("llama-2-70b", "a100", "vllm", "vendor"),
     ],
 )
 def test_basis(general: Calibration, model: str, chip: str, backend: str, expected: str) -> None:
@@ -43,8 +47,8 @@ def test_widths_never_shrink_with_distance(general: Calibration) -> None:
         assert widths[0] > 0
 
 
-def test_unverified_facts_widen(general: Calibration) -> None:
-    widths = [intervals.half_width(general, "seen", "tpot", n) for n in range(4)]
+def test_unverified_facts_widen(general: Calibration, h100: Chip) -> None:
+    widths = [intervals.half_width(general, "seen", "tpot", h100, n) for n in range(4)]
     assert all(a < b for a, b in itertools.pairwise(widths))
 
 
@@ -55,5 +59,5 @@ def test_widen_is_symmetric_in_ratio() -> None:
 
 
 def test_nothing_known_is_the_datasheet(general: Calibration, h100: Chip, llama2: Model) -> None:
-    blank = replace(general, stacks=frozenset())
+    blank = replace(general, stacks=frozenset(), yields=Yields())
     assert intervals.basis(blank, llama2, h100, "vllm") == "datasheet"

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from chipwise import catalog, yields
-from chipwise.types import Calibration, Chip, Yields
+from chipwise import catalog, perf, yields
+from chipwise.perf import scales
+from chipwise.types import Calibration, Chip, Deployment, Scale, Side, Yields
 from chipwise.yields import Setting
 
 
@@ -18,73 +19,91 @@ def _with(calibration: Calibration, **values: float) -> Calibration:
 
 
 def test_a_name_that_no_run_speaks_of_is_worth_one(h100: Chip) -> None:
-    assert yields.factor({}, ("compute:AMD", "rate:mlperf")) == 1.0
-    assert yields.of_chip({}, h100) == {"compute": 1.0, "memory": 1.0, "start": 1.0}
+    assert scales.factor({}, ("compute:AMD", "rate:mlperf")) == 1.0
+    assert scales.of_chip({}, h100) == {"compute": 1.0, "memory": 1.0, "start": 1.0}
     assert yields.rate({}, Setting("mlperf", era="v9"), h100) == 1.0
 
 
 def test_a_newcomer_takes_all_habits_above_it(h100: Chip) -> None:
     values = {"compute:newcomers": 0.1, "compute:AMD": 0.2, "compute:CDNA3": 0.4, "start:AMD": -1.0}
-    found = yields.of_chip(values, catalog.chip("mi325x"))
+    found = scales.of_chip(values, catalog.chip("mi325x"))
     assert found["compute"] == pytest.approx(math.exp(0.7))
     assert found["start"] == pytest.approx(math.exp(-1.0))
     assert found["memory"] == 1.0
     # A new generation of the vendor takes what is common to it; the home vendor takes nothing.
-    assert yields.of_chip(values, catalog.chip("mi355x"))["compute"] == pytest.approx(math.exp(0.3))
-    assert yields.of_chip(values, h100)["compute"] == 1.0
+    assert scales.of_chip(values, catalog.chip("mi355x"))["compute"] == pytest.approx(math.exp(0.3))
+    assert scales.of_chip(values, h100)["compute"] == 1.0
 
 
 def test_fewer_watts_for_each_flop_slow_arithmetic_alone(h100: Chip) -> None:
     nvl, fed = catalog.chip("h100-nvl"), catalog.chip("h200-sxm")
-    assert yields.starved(fed) == yields.starved(h100) == pytest.approx(0.0, abs=2e-3)
+    assert scales.starved(fed) == scales.starved(h100) == pytest.approx(0.0, abs=2e-3)
     assert nvl.power is not None
     assert h100.power is not None
     share = nvl.power / nvl.flops["bf16"] / (h100.power / h100.flops["bf16"])
-    assert yields.starved(nvl) == pytest.approx(math.log(share), abs=2e-3)
-    slow = yields.of_chip({"watts": 1.0}, nvl)
+    assert scales.starved(nvl) == pytest.approx(math.log(share), abs=2e-3)
+    slow = scales.of_chip({"watts": 1.0}, nvl)
     assert slow["compute"] == pytest.approx(share, rel=2e-3)
     assert slow["memory"] == slow["start"] == 1.0
 
 
 def test_what_is_not_known_starves_no_chip(h100: Chip) -> None:
-    assert yields.starved(replace(h100, power=None)) == 0.0
-    assert yields.starved(replace(h100, flops={})) == 0.0
+    assert scales.starved(replace(h100, power=None)) == 0.0
+    assert scales.starved(replace(h100, flops={})) == 0.0
 
 
 def test_a_scale_carries_its_yields_once(general: Calibration) -> None:
     chip = catalog.chip("mi300x")
     told = _with(general, compute__AMD=0.5, start__AMD=0.25)
-    once, _ = yields.scaled(told, chip)
+    once = yields.scaled(told, chip)
     own = once.scales[chip.id]
     assert own.start == pytest.approx(own.launch)
     assert own.compute == pytest.approx(math.exp(0.5))
-    twice, _ = yields.scaled(once, chip)
-    assert twice.scales[chip.id] == own
-    assert yields.adopted(once, [chip]).scales[chip.id] == own
+    assert yields.scaled(once, chip).scales[chip.id] == own
+    assert scales.scale(once, chip) == own
 
 
-def test_only_chips_that_no_serving_run_speaks_of_adopt_yields(
+def test_chips_that_no_serving_run_speaks_of_have_the_habits_that_tables_tell(
     general: Calibration, h100: Chip
 ) -> None:
-    told = _with(general, compute__AMD=0.5, compute__NVIDIA=0.5)
-    amd = catalog.chip("mi300x")
-    found = yields.adopted(told, [h100, amd])
-    assert h100.id not in found.scales
-    assert found.scales[amd.id].compute == pytest.approx(math.exp(0.5))
-    assert yields.adopted(told, [h100]) is told
+    told = _with(general, compute__AMD=0.5, compute__NVIDIA=0.5, watts=1.0)
+    amd = scales.scale(told, catalog.chip("mi300x"))
+    fed = math.exp(scales.starved(catalog.chip("mi300x")))
+    assert amd.compute == pytest.approx(math.exp(0.5) * fed)
+    assert (
+        scales.scale(told, catalog.chip("mi300x"))
+        == yields.scaled(told, catalog.chip("mi300x")).scales["amd-mi300x"]
+    )
+    assert scales.scale(_with(general, compute__NVIDIA=0.5), h100) == Scale()
+    # Watts are a fact of the chip, whoever measured its generation.
+    nvl = catalog.chip("h100-nvl")
+    assert scales.scale(told, nvl).compute == pytest.approx(math.exp(scales.starved(nvl)))
+
+
+def test_a_refined_generation_has_the_habits_of_the_one_it_refines(general: Calibration) -> None:
+    old, new = catalog.chip("b200"), catalog.chip("b300")
+    assert new.generation == old.generation == "Blackwell"
+    assert new.architecture != old.architecture
+    assert scales.scale(general, new) == scales.scale(general, old) == general.scales["Blackwell"]
 
 
 def test_without_yields_nothing_changes(general: Calibration, h100: Chip) -> None:
     bare = replace(general, yields=Yields())
-    assert yields.scaled(bare, h100) == (bare, h100)
+    assert yields.scaled(bare, h100) is bare
 
 
 def test_cards_without_a_bridge_share_the_hosts_link(general: Calibration) -> None:
-    chip = catalog.chip("l40s")
-    _, joined = yields.scaled(_with(general, pcie=-0.5), chip)
-    assert joined.host is not None
-    assert chip.host is not None
-    assert joined.host.bandwidth == pytest.approx(chip.host.bandwidth * math.exp(-0.5))
+    chip, model = catalog.chip("l40s"), catalog.model("llama-3-8b")
+    side = Side(chip, tp=2)
+    load = perf.Load(0.0, 0.0, 4096.0, 2048.0, 1.0)
+
+    def wire(pcie: float) -> float:
+        made = Deployment(side, "bf16", "bf16")
+        return float(perf.step(model, made, side, load, _with(general, pcie=pcie))[1]["all_reduce"])
+
+    fast, slow = wire(0.0), wire(-0.5)
+    start = wire(50.0)
+    assert (slow - start) / (fast - start) == pytest.approx(math.exp(0.5), rel=1e-3)
 
 
 def test_names_of_a_rate_are_of_its_table_alone(h100: Chip) -> None:

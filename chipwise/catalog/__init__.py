@@ -121,6 +121,7 @@ def _variants(name: str) -> Iterator[tuple[str, str | None]]:
         name, weights = shorter, weights or suffix
 
 
+@lru_cache(maxsize=1024)
 def known_model(name: str) -> Model:
     """A model of the catalog by any of its names; no name is read as a file's.
 

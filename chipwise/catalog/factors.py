@@ -65,7 +65,9 @@ def read_calibration(path: Path) -> Calibration:
             stacks=frozenset(tuple(stack) for stack in content["stacks"]),
             corrections={
                 (row["family"], row["chip"], row["backend"], row["weights"]): {
-                    name: tuple(row[name]) for name in ("ttft", "tpot")
+                    name: tuple(row[name])
+                    for name in ("ttft", "tpot", "low", "high")
+                    if name in ("ttft", "tpot") or name in row
                 }
                 for row in content.get("corrections", ())
             },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,20 +11,18 @@ from chipwise.errors import BadInput
 
 __all__ = ["KINDS", "table"]
 
-# Columns that tell a table from the others; a table may lack those it was measured in.
+# Columns that tell a table from the others; a table may lack all others.
 KINDS: Mapping[str, frozenset[str]] = {
-    "serving": frozenset(
-        {"model", "chip", "backend", "weight_format", "isl", "osl", "concurrency"}
-    ),
-    "trtllm": frozenset({"version", "model", "precision", "gpu", "isl", "osl", "batch"}),
-    "mlperf": frozenset({"round", "accelerator", "accelerators_total", "model", "scenario"}),
-    "other": frozenset({"family", "model", "chip", "n_chips", "config", "isl", "osl"}),
-    "training": frozenset({"model", "chip", "n_chips", "precision", "seq_len"}),
+    "serving": frozenset({"model", "chip", "backend", "isl", "osl", "concurrency"}),
+    "trtllm": frozenset({"model", "gpu", "isl", "osl"}),
+    "mlperf": frozenset({"accelerator", "accelerators_total", "model", "scenario"}),
+    "other": frozenset({"model", "chip", "n_chips", "isl", "osl"}),
+    "training": frozenset({"model", "chip", "n_chips", "seq_len"}),
     "requests": frozenset({"arrival_s", "prompt", "output", "first_token_s", "last_token_s"}),
 }
 
 
-def table(path: str | Path) -> tuple[str, list[dict[str, str]]]:
+def table(path: str | Path) -> tuple[str, Sequence[dict[str, str]]]:
     """Kind of a table and its rows, in order; an absent value is an empty text.
 
     Raises
@@ -46,7 +45,9 @@ def table(path: str | Path) -> tuple[str, list[dict[str, str]]]:
     for number, row in enumerate(rows, 2):
         if None in row:
             raise BadInput(f"{path}: row {number}: more cells than the {len(columns)} columns")
-    return _kind(path, columns), [{k: (v or "").strip() for k, v in r.items()} for r in rows]
+    # A column that the table lacks reads as an empty cell.
+    cells = [defaultdict(str, {k: (v or "").strip() for k, v in r.items()}) for r in rows]
+    return _kind(path, columns), cells
 
 
 def _reason(error: Exception) -> str:

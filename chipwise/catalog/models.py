@@ -24,9 +24,9 @@ _KEYS = {*_PLAIN_KEYS, "config", "published"}
 _SUFFIXES = (
     (r"-fp8-static-pertensor|-fp8-dynamic|-fp8-kv|-fp8-block|-w8a8-fp8|-fp8", "fp8"),
     (r"-nvfp4(-fp8)?(-v\d)?|-fp4", "nvfp4"),
-    (r"-mxfp4", "mxfp4"),
-    (r"-gptq-int8|-w8a8(-int8)?|-int8", "int8"),
-    (r"-awq(-int4)?|-gptq(-int4)?|-w4a16|-int4|-4bit", "int4"),
+    (r"-mxfp4(-preview)?", "mxfp4"),
+    (r"-gptq-int8|-quantized\.w8a8|-w8a8(-int8)?|-int8", "int8"),
+    (r"-awq(-int4)?|-gptq(-int4)?|-quantized\.w4a16|-w4a16|-int4|-4bit", "int4"),
     (r"-bf16", "bf16"),
     (r"-fp16", "fp16"),
 )

@@ -18,7 +18,7 @@ _FLAGS = frozenset(
     {"chunk", "chunk_least", "kv", "poll", "wait", "most", "utilisation", "low", "jitter", "steady"}
 )
 _EQUAL = ("backend", "isl", "osl", "series")
-_AMONG = ("family", "architecture", "weights", "tp", "dp", "chip")
+_AMONG = ("family", "generation", "weights", "tp", "dp", "chip")
 _OTHER = ("concurrency_min", "from", "until", "isl_multiple", "source")
 
 
@@ -65,7 +65,7 @@ def protocol(run: Mapping[str, Any]) -> Protocol:
     Parameters
     ----------
     run : mapping
-        family, backend, chip, architecture, weights, tp, dp, isl, osl, concurrency, on (date or
+        family, backend, chip, generation, weights, tp, dp, isl, osl, concurrency, on (date or
         None).
 
     Returns

@@ -127,5 +127,5 @@ def _utilised(choice: Choice, demand: Demand, mfu: float, calibration: Calibrati
         return None, str(error)
     value = peak * mfu / (6.0 * float(perf.parameters(model)))
     basis = intervals.basis(calibration, model, chip, "vllm")
-    width = intervals.half_width(calibration, basis, "throughput", 0)
+    width = intervals.half_width(calibration, basis, "throughput", chip)
     return intervals.widen(value, width), ""

@@ -16,6 +16,7 @@ import numpy as np
 
 from chipwise.perf import ops
 from chipwise.perf.blocks import Cache, Layer, Linear, layers
+from chipwise.perf.engines import eager as eager_steps
 from chipwise.perf.formats import (
     WEIGHT_WIDTH,
     activation_format,
@@ -24,9 +25,9 @@ from chipwise.perf.formats import (
     role_format,
 )
 from chipwise.perf.memory import batch_limit, footprint, kv_bytes, kv_read, room
-from chipwise.perf.roofline import Op, Seconds, add, scale, seconds, wire_seconds, zero
+from chipwise.perf.roofline import Op, Seconds, add, seconds, wire_seconds, zero
+from chipwise.perf.scales import host_share, scale
 from chipwise.types import (
-    Array,
     Calibration,
     Chip,
     Deployment,
@@ -206,10 +207,13 @@ def reach(chip: Chip) -> int:
     return max(chip.scaleup.chips if chip.scaleup else 1, _SERVER if chip.host else 1)
 
 
-def _bandwidth(chip: Chip, ranks: Numeric, link: float) -> Numeric:
-    """Rate between `ranks` chips: the scale-up domain's, PCIe's within a server, or `link`."""
+def _bandwidth(chip: Chip, ranks: Numeric, link: float, host: float) -> Numeric:
+    """Rate between `ranks` chips: the scale-up domain's, PCIe's within a server, or `link`.
+
+    Collectives reach the share `host` of PCIe's.
+    """
     count = np.asarray(ranks)
-    beyond = np.where(count <= _SERVER, chip.host.bandwidth, link) if chip.host else link
+    beyond = np.where(count <= _SERVER, chip.host.bandwidth * host, link) if chip.host else link
     if chip.scaleup is None:
         return np.asarray(beyond)[()]
     return np.where(count <= chip.scaleup.chips, chip.scaleup.bandwidth, beyond)[()]
@@ -225,7 +229,8 @@ def _network(
     forward = sum(p.count for p in layers(model) if p.kind in ("mlp", "moe"))
     ranks = side.tp * np.asarray(side.dp)
     spread = np.asarray(side.dp) > 1
-    rate = _bandwidth(chip, ranks, link)
+    host = host_share(calibration)
+    rate = _bandwidth(chip, ranks, link, host)
     parts: dict[str, Seconds] = {}
     inside = ops.all_reduce(tokens, hidden, side.tp, growth)
     # With data-parallel attention all ranks' tokens meet at the feed-forward layers.
@@ -249,7 +254,7 @@ def _network(
         parts["all_to_all"] = wire_seconds(op, chip, calibration, rate)
     if np.any(np.asarray(side.pp) > 1):
         work = ops.send(2.0 * tokens * hidden, np.asarray(side.pp) - 1.0)
-        rate = _bandwidth(chip, ranks * side.pp, link)
+        rate = _bandwidth(chip, ranks * side.pp, link, host)
         parts["send"] = wire_seconds(Op("send", "bf16", "bf16", work), chip, calibration, rate)
     return parts
 
@@ -285,7 +290,9 @@ def _unfloored(
     for kind, spent in _network(model, side, load.tokens, calibration, link).items():
         total = add(total, spent)
         parts[kind] = spent.total
-    gaps = model.depth * engine.values["layer"] * scale(calibration, side.chip).start
+    eager = eager_steps(deployment.backend, side.chip) and not engine.values.get("graphs")
+    layer = engine.values["launch" if eager else "layer"]
+    gaps = model.depth * layer * scale(calibration, side.chip).start
     host = engine.values["host"] * np.asarray(side.pp) + engine.values["sequence"] * load.sequences
     parts["host"] = (host + gaps)[()]
     whole = (total.total + gaps) * engine.values["gpu"] + host
@@ -667,17 +674,16 @@ def step_table(
     tabulated, plus terms linear in its sequences, keys and pairs.
     """
     engine, shapes = calibration.engines[deployment.backend], calibration.shapes
-    rows = np.minimum(_GRID, max(float(np.max(side.batch)), 1.0))
     host = engine.values["host"] * float(side.pp)
-
-    def whole(load: Load) -> Array:
-        spent, _ = _unfloored(model, deployment, side, load, calibration)
-        return np.asarray(spent.total) - host
-
-    grid = whole(Load(0.0, 0.0, _GRID, 0.0, rows)) + np.zeros_like(_GRID)
-    # What decoding adds to the same tokens: a constant, and a part for each sequence.
-    two = np.array([1.0, 2.0])
-    extra = whole(Load(two, 0.0, 0.0, 0.0, two)) - whole(Load(0.0, 0.0, two, 0.0, two))
+    # What decoding adds to the same tokens, a constant and a part for each sequence, shows in one
+    # and two tokens that decode beside one and two that prefill; all are asked for at once.
+    count, two, none = len(_GRID), np.array([1.0, 2.0]), np.zeros(2)
+    decoding = np.concatenate((np.zeros(count), two, none))
+    filling = np.concatenate((_GRID, none, two))
+    head = np.minimum(_GRID, max(float(np.max(side.batch)), 1.0))
+    load = Load(decoding, 0.0, filling, 0.0, np.concatenate((head, two, two)))
+    spent = np.asarray(_unfloored(model, deployment, side, load, calibration)[0].total) - host
+    grid, extra = spent[:count], spent[count : count + 2] - spent[count + 2 :]
     each = float(extra[1] - extra[0])
     read, read_window, pair, pair_window, window = _slopes(model, deployment, side, calibration)
     launch = _launch(model, side, engine, shapes, scale(calibration, side.chip).launch)

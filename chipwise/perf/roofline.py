@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chipwise.errors import NotCalibrated
-from chipwise.types import Calibration, Chip, Efficiency, Numeric, Scale, Work
+from chipwise.perf.scales import scale
+from chipwise.types import Calibration, Chip, Efficiency, Numeric, Work
 
 __all__ = [
     "Op",
@@ -24,7 +25,6 @@ __all__ = [
     "add",
     "efficiency",
     "overlap",
-    "scale",
     "seconds",
     "wire_seconds",
     "zero",
@@ -86,7 +86,7 @@ def add(a: Seconds, b: Seconds, times: Numeric = 1.0) -> Seconds:
 
 
 def _scopes(chip: Chip) -> tuple[str, ...]:
-    return (chip.id, chip.architecture, chip.vendor, "")
+    return (chip.id, chip.architecture, chip.generation, chip.vendor, "")
 
 
 def efficiency(calibration: Calibration, kind: str, format: str, chip: Chip) -> Efficiency:
@@ -106,14 +106,6 @@ def efficiency(calibration: Calibration, kind: str, format: str, chip: Chip) -> 
         f"calibration {calibration.id!r} has no {kind} in {format} for {chip.name}; "
         f"it has {kind} in {', '.join(near) or 'no format'}"
     )
-
-
-def scale(calibration: Calibration, chip: Chip) -> Scale:
-    """How the chip's generation differs from the one that the operators were fitted on."""
-    for scope in _scopes(chip):
-        if scope in calibration.scales:
-            return calibration.scales[scope]
-    return Scale()
 
 
 def _absent(value: Numeric) -> bool:

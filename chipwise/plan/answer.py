@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chipwise import cost, intervals, perf
+from chipwise import corrections, cost, intervals, perf
 from chipwise.perf.formats import compute_format, role_format
 from chipwise.plan import trial
 from chipwise.types import (
@@ -25,7 +25,7 @@ from chipwise.types import (
     Workload,
 )
 
-__all__ = ["Terms", "answer", "describe", "priced", "replicas"]
+__all__ = ["Terms", "answer", "corrected", "describe", "priced", "replicas"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +71,30 @@ def answer(made: Deployment, model: Model, workload: Workload, terms: Terms) -> 
     return priced(made, one, simulated, model, workload, terms)
 
 
+def corrected(
+    made: Deployment, one: Estimate, model: Model, workload: Workload, calibration: Calibration
+) -> tuple[Estimate, bool]:
+    """A closed loop's estimate with its stack's residual, and whether there is one for its load.
+
+    There is where runs of the stack were measured about such a load. A search leaves residuals
+    out: deployments that have one would be compared with others that have none.
+    """
+    side = made.decode
+    stack = (model.family, side.chip, made.backend, made.weights)
+    clients = np.asarray(side.batch) / (np.asarray(side.dp) * np.asarray(side.pp))
+    load = corrections.features(clients, workload.isl, workload.osl, side.tp)
+    if not np.all(corrections.measured(calibration, *stack, load)):
+        return one, False
+    by_ttft, by_tpot = corrections.correction(calibration, *stack, load)
+    ttft, tpot = one.ttft * by_ttft, one.tpot * by_tpot
+    after = np.maximum(np.asarray(workload.osl) - 1.0, 0.0)
+    by = (one.ttft + after * one.tpot) / (ttft + after * tpot)
+    made_good = replace(
+        one, ttft=ttft, tpot=tpot, throughput=one.throughput * by, energy=one.energy / by
+    )
+    return made_good, True
+
+
 def priced(
     made: Deployment,
     one: Estimate,
@@ -78,10 +102,17 @@ def priced(
     model: Model,
     workload: Workload,
     terms: Terms,
+    *,
+    corrected: bool = False,
 ) -> PlanRow:
-    """A row from an estimate and what was simulated of it: money, energy, intervals, basis."""
+    """A row from an estimate and what was simulated of it: money, energy, intervals, basis.
+
+    What is not `corrected` by its stack's residual has the basis of a stack that was not measured.
+    """
     side = made.decode
-    found = _basis(made, model, terms.calibration)
+    found, farthest = _basis(made, model, terms.calibration)
+    if found == "seen" and not corrected:
+        found = "stack"
     unverified = _unverified(made, model)
     speed = [f for f in unverified if not f.endswith(("power", "die_area"))]
     full = float(np.asarray(one.throughput))
@@ -103,9 +134,7 @@ def priced(
     quantities = {}
     for name, value in values.items():
         key = name if name in ("ttft", "tpot") else "throughput"
-        # A stack's own residual is of benchmarks' loads; a plan, which is of others, leaves it out.
-        near = "stack" if found == "seen" else found
-        width = intervals.half_width(terms.calibration, near, key, len(speed))
+        width = intervals.half_width(terms.calibration, found, key, farthest, len(speed))
         own = intervals.own_width(terms.calibration, model, side.chip, made.backend, key)
         # One's own runs measured what the unverified facts only say.
         if own is not None and made.prefill is None:
@@ -138,11 +167,11 @@ def priced(
     )
 
 
-def _basis(made: Deployment, model: Model, calibration: Calibration) -> str:
-    """What was measured near it; with two sides, near the one of which less was."""
-    sides = [side for side in (made.decode, made.prefill) if side is not None]
-    found = [intervals.basis(calibration, model, side.chip, made.backend) for side in sides]
-    return max(found, key=intervals.BASES.index)
+def _basis(made: Deployment, model: Model, calibration: Calibration) -> tuple[str, Chip]:
+    """What was measured near it; with two sides, near the one of which less was, and its chip."""
+    chips = [side.chip for side in (made.decode, made.prefill) if side is not None]
+    found = [(intervals.basis(calibration, model, chip, made.backend), chip) for chip in chips]
+    return max(found, key=lambda each: intervals.BASES.index(each[0]))
 
 
 def _rated_power(made: Deployment) -> float:

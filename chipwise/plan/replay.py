@@ -7,12 +7,22 @@ state alone misses half of the time to the first token.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from chipwise import perf
 from chipwise.perf import engines
-from chipwise.types import Calibration, Chip, Deployment, Engine, Model, Protocol, Side
+from chipwise.types import (
+    Calibration,
+    Chip,
+    Deployment,
+    Engine,
+    Model,
+    Protocol,
+    Side,
+    StepTable,
+)
 
 __all__ = ["Run", "replay"]
 
@@ -46,8 +56,8 @@ class Run:
 def replay(run: Run, calibration: Calibration, seed: int = 0) -> tuple[float, float]:
     """Mean ttft and tpot that the run's client would report. [s]
 
-    One data-parallel rank is simulated, with its share of the clients. NaN where the engine's
-    memory rule holds not one request.
+    One data-parallel rank is simulated, with its share of the clients. NaN where the weights do
+    not fit.
     """
     from chipwise.serving import closed  # noqa: PLC0415 -- compiled code, half a second to import
 
@@ -59,7 +69,10 @@ def replay(run: Run, calibration: Calibration, seed: int = 0) -> tuple[float, fl
     made = Deployment(side, run.weights, run.kv, run.backend, float(chunk))
     cache = _cache(run, made, rules)
     if cache <= run.isl:
-        return float("nan"), float("nan")
+        if not _holds(run, side):
+            return float("nan"), float("nan")
+        # It ran, so its engine was told to leave room for a request.
+        cache = float(run.isl + run.osl)
     isl, osl = _lengths(run, clients, seed)
     habits = closed.Habits(
         closed.ENGINES[run.backend],
@@ -70,12 +83,33 @@ def replay(run: Run, calibration: Calibration, seed: int = 0) -> tuple[float, fl
         run.protocol.poll * rules.shapes["poll"] if run.protocol.poll > 1 else 1.0,
         run.protocol.wait,
     )
-    table = perf.step_table(run.model, made, side, rules)
+    table = _table(
+        run.model,
+        run.chip,
+        (run.weights, run.kv, run.backend),
+        (run.tp, run.pp, run.ep, run.dp),
+        clients,
+        calibration,
+    )
     arrival, first, finish = closed.replay(table, isl, osl, clients, habits)
     kept = np.arange(len(isl)) >= (clients if run.protocol.steady else 0)
     after = np.maximum(osl - 1, 1)
     ttft, tpot = (first - arrival)[kept], ((finish - first) / after)[kept]
     return float(np.mean(ttft)), float(np.mean(tpot))
+
+
+@lru_cache(maxsize=1024)
+def _table(
+    model: Model,
+    chip: Chip,
+    form: tuple[str, str, str],
+    degrees: tuple[int, int, int, int],
+    clients: int,
+    calibration: Calibration,
+) -> StepTable:
+    """Seconds of an iteration; runs that differ in their lengths alone share them."""
+    side = Side(chip, *degrees, float(clients * degrees[3]))
+    return perf.step_table(model, Deployment(side, *form), side, calibration)
 
 
 def _with_flags(run: Run, calibration: Calibration) -> Calibration:
@@ -91,6 +125,12 @@ def _cache(run: Run, made: Deployment, calibration: Calibration) -> float:
     """Tokens that the cache of one rank has room for. [token]"""
     length = float(run.isl + run.osl)
     return float(perf.kv_blocks(run.model, made, made.decode, calibration, length, 1))
+
+
+def _holds(run: Run, side: Side) -> bool:
+    """Whether the weights fit the chips at all, whatever the engine keeps back by default."""
+    weights = float(np.asarray(perf.weight_bytes(run.model, run.weights, side)))
+    return run.chip.memory is None or weights < run.chip.memory
 
 
 def _lengths(run: Run, clients: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

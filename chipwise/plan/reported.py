@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from chipwise import yields
+from chipwise.perf.scales import factor
 from chipwise.plan.offline import Offline, Outcome, offline
 from chipwise.types import Calibration
 from chipwise.yields import Setting
@@ -42,17 +43,16 @@ class Reported:
 def outcome(case: Case, calibration: Calibration) -> Outcome:
     """What is predicted of a case, with the yields of its chip and of its table."""
     values, run = calibration.yields.values, case.run
-    fitted, chip = yields.scaled(calibration, run.chip)
-    load = run.load
+    fitted, load = yields.scaled(calibration, run.chip), run.load
     if case.setting.data:
-        prompt = yields.factor(values, (f"prompt:{case.setting.data}",))
+        prompt = factor(values, (f"prompt:{case.setting.data}",))
         load = replace(load, isl=load.isl * prompt)
     # The limits hold for the 99th percentile; means lie below.
     for name in ("ttft", "tpot"):
         limit = getattr(load, name)
         if limit is not None:
-            load = replace(load, **{name: limit * yields.factor(values, (f"limit:{name}",))})
-    found = offline(replace(run, chip=chip, load=load), fitted)
+            load = replace(load, **{name: limit * factor(values, (f"limit:{name}",))})
+    found = offline(replace(run, load=load), fitted)
     by = yields.rate(values, case.setting, run.chip)
     return replace(found, rate=found.rate * by, ttft=found.ttft / by, tpot=found.tpot / by)
 

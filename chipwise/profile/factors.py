@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from chipwise.errors import BadInput
-from chipwise.perf.roofline import overlap, scale
+from chipwise.perf.roofline import overlap
+from chipwise.perf.scales import scale
 from chipwise.profile.cases import Case, key, work
 from chipwise.types import Array, Calibration, Chip, Efficiency, Engine, Scale
 
@@ -202,7 +203,7 @@ def calibrated(
     kept = {
         (kind, form, chip.id): _scaled(values, generation)
         for (kind, form, scope), values in general.operators.items()
-        if scope in ("", chip.architecture) and generation != Scale()
+        if scope in ("", chip.generation, chip.architecture) and generation != Scale()
     }
     bare = dict.fromkeys(general.engines["vllm"].values, 0.0)
     bare |= {"gpu": 1.0, "expert_start": 1.0, "mixes": 1.0, "utilisation": 1.0, "free_share": 1.0}

@@ -15,7 +15,7 @@ from chipwise.errors import BadInput, ChipwiseError
 from chipwise.types import Array, Calibration
 from chipwise.validation import serving, throughput, training
 
-__all__ = ["COLUMNS", "predict", "report"]
+__all__ = ["COLUMNS", "predict", "report", "spearman"]
 
 Row = Mapping[str, str]
 Line = dict[str, Any]
@@ -175,7 +175,7 @@ def _ranks(values: Array) -> Array:
     return ranks
 
 
-def _spearman(a: Array, b: Array) -> float | None:
+def spearman(a: Array, b: Array) -> float | None:
     """Rank correlation; None where there is nothing to rank."""
     x, y = _ranks(a), _ranks(b)
     spread = float(x.std() * y.std())
@@ -198,7 +198,7 @@ def _errors(compared: Sequence[_Off]) -> dict[str, Any]:
             "mean_ape": float(off.mean()),
             "p90_ape": float(np.quantile(off, 0.9)),
             "bias": float(np.median(made / truth)),
-            "spearman": _spearman(made, truth),
+            "spearman": spearman(made, truth),
             "coverage": float(np.mean(held)) if held else None,
         }
     return found

@@ -29,22 +29,30 @@ from chipwise.catalog.files import DATA, read_json
 from chipwise.catalog.measured import table
 from chipwise.errors import BadInput
 from chipwise.habits import Measured, Start
+from chipwise.plan.reported import Reported
 from chipwise.types import Array, Calibration, Scale
-from chipwise.validation import serving
+from chipwise.validation import serving, throughput
+from chipwise.yield_fit import fit_throughput
 
 __all__ = [
+    "GENERAL",
     "Left",
     "calibrate",
     "content",
     "left_out",
     "operators",
     "quantile",
+    "reported",
+    "residual",
     "residuals",
     "schemes",
     "sorted_out",
+    "text",
     "written",
 ]
 
+# Name of the calibration that ships, with the day of the data that it was fitted on.
+GENERAL = "general-2026-11-28"
 _FOLDS = 5
 _FIRST = "Hopper"  # the generation that the scales of others are told by
 # Fewest runs of a stack and format that a residual is fitted on.
@@ -78,6 +86,21 @@ def _key(m: Measured) -> tuple[str, str, str, str]:
     return (*m.stack, m.run.weights)
 
 
+def residual(measured: Sequence[Measured], logs: Array) -> dict[str, tuple[float, ...]]:
+    """What runs of one stack and format show beyond the factors, and between which loads.
+
+    The ridge keeps it small where runs are few.
+    """
+    loads = [serving.load_of(m.run) for m in measured]
+    low, high = corrections.span(loads)
+    return {
+        "ttft": corrections.fit_stack(loads, logs[:, 0], "ttft"),
+        "tpot": corrections.fit_stack(loads, logs[:, 1], "tpot"),
+        "low": low,
+        "high": high,
+    }
+
+
 def residuals(measured: Sequence[Measured], fitted: Calibration) -> Calibration:
     """The calibration with the residuals of the runs' stacks, and the list of the stacks."""
     logs = habits.predict(measured, fitted)
@@ -85,19 +108,14 @@ def residuals(measured: Sequence[Measured], fitted: Calibration) -> Calibration:
     for i, m in enumerate(measured):
         groups[_key(m)].append(i)
     found = {
-        key: {
-            name: corrections.fit_stack(
-                [serving.load_of(measured[i].run) for i in at], logs[at, k], name
-            )
-            for k, name in enumerate(("ttft", "tpot"))
-        }
+        key: residual([measured[i] for i in at], logs[at])
         for key, at in sorted(groups.items())
         if len(at) >= _FEWEST
     }
     kept = {key[:3] for key in found}
     chips = {m.run.chip.id: m.run.chip for m in measured}
     stacks = frozenset(
-        (*stack, chips[stack[1]].architecture, chips[stack[1]].vendor) for stack in kept
+        (*stack, chips[stack[1]].generation, chips[stack[1]].vendor) for stack in kept
     )
     return replace(fitted, corrections=found, stacks=stacks)
 
@@ -157,7 +175,7 @@ def _chip(m: Measured) -> Any:
 
 def _newest(measured: Sequence[Measured]) -> Iterator[tuple[int, ...]]:
     """The runs of the generation that is not the first."""
-    later = tuple(i for i, m in enumerate(measured) if m.run.chip.architecture != _FIRST)
+    later = tuple(i for i, m in enumerate(measured) if m.run.chip.generation != _FIRST)
     if later and len(later) < len(measured):
         yield later
 
@@ -167,7 +185,7 @@ def schemes(measured: Sequence[Measured]) -> dict[str, list[tuple[int, ...]]]:
 
     A chip whose generation has no other chip among the runs says nothing of ``chip``.
     """
-    runs = Counter((_key(m), m.run.chip.architecture, m.run.chip.id) for m in measured)
+    runs = Counter((_key(m), m.run.chip.generation, m.run.chip.id) for m in measured)
     known: dict[str, set[str]] = defaultdict(set)
     for (_, generation, chip), count in runs.items():
         if count >= _FEWEST:
@@ -175,7 +193,7 @@ def schemes(measured: Sequence[Measured]) -> dict[str, list[tuple[int, ...]]]:
     siblings = [
         part
         for part in _by(measured, _chip)
-        if known[measured[part[0]].run.chip.architecture] - {measured[part[0]].run.chip.id}
+        if known[measured[part[0]].run.chip.generation] - {measured[part[0]].run.chip.id}
     ]
     found = {
         "seen": list(_in_folds(measured)),
@@ -209,7 +227,7 @@ def left_out(begin: Start, basis: str, parts: Sequence[Sequence[int]]) -> Left:
     return Left(basis, measured, logs, tuple(label(m) for m in measured))
 
 
-def throughput(left: Left) -> Array:
+def rate_logs(left: Left) -> Array:
     """ln(predicted/measured) of the tokens/s of a closed loop, from ttft and tpot."""
     found = np.full(len(left.measured), np.nan)
     for i, m in enumerate(left.measured):
@@ -222,7 +240,7 @@ def throughput(left: Left) -> Array:
 def logs_of(left: Left, quantity: str) -> Array:
     """ln(predicted/measured) of a quantity where it is known."""
     if quantity == "throughput":
-        found = throughput(left)
+        found = rate_logs(left)
     else:
         found = left.logs[:, ("ttft", "tpot").index(quantity)]
     known: Array = found[~np.isnan(found)]
@@ -329,7 +347,7 @@ def content(fitted: Calibration, found: Sequence[Left], kept: Mapping[str, Any])
     found : sequence of Left
         What the residuals are told of.
     kept : mapping
-        Parts of the former file that are fitted elsewhere: yields.
+        Parts that are fitted on other tables: yields.
     """
     return {
         "id": fitted.id,
@@ -366,8 +384,20 @@ def content(fitted: Calibration, found: Sequence[Left], kept: Mapping[str, Any])
     }
 
 
+def reported() -> list[Reported]:
+    """Rows of the catalog's published tables that a figure was measured of."""
+    found = []
+    for name in ("trtllm", "mlperf", "other"):
+        kind, rows = table(DATA / "measured" / f"{name}.csv")
+        found += throughput.measured(kind, rows)
+    return found
+
+
 def written(runs: Path | None = None) -> str:
     """The calibration that a table of serving runs gives, as the text of its file.
+
+    The catalog's runs give the general one, with the yields of published tables; a user's own a
+    local one, which keeps the general one's.
 
     Parameters
     ----------
@@ -378,10 +408,19 @@ def written(runs: Path | None = None) -> str:
     if kind != "serving":
         raise BadInput(f"{runs}: a table of {kind} runs; habits are fitted on serving runs")
     fitted, found = calibrate(rows, read_calibration(DATA / "calibration_start.json"))
-    kept = read_json(DATA / "calibration.json")
-    parts = {name: kept[name] for name in ("yields",) if name in kept}
-    named = replace(fitted, id="local" if runs else kept["id"])
-    return json.dumps(content(named, found, parts), ensure_ascii=False, indent=1) + "\n"
+    return text(fitted, found, local=runs is not None)
+
+
+def text(fitted: Calibration, found: Sequence[Left], *, local: bool) -> str:
+    """A calibration with its yields as the text of its file."""
+    named = replace(fitted, id="local" if local else GENERAL)
+    kept = (
+        read_json(DATA / "calibration.json").get("yields", {})
+        if local
+        else fit_throughput(reported(), named)
+    )
+    whole = content(named, found, {"yields": kept})
+    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
 def operators() -> str:

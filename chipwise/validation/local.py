@@ -34,14 +34,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chipwise import corrections, habits, intervals, perf, serving
+from chipwise import habits, intervals, perf, serving
 from chipwise.errors import BadInput
 from chipwise.habits import Factor, Measured, with_factors
-from chipwise.perf.roofline import scale
+from chipwise.perf.scales import scale
 from chipwise.plan.replay import Run
 from chipwise.types import Array, Calibration, Chip, Deployment, Model, Served
 from chipwise.validation import fitting
-from chipwise.validation.serving import load_of
 
 __all__ = ["Halves", "Local", "fit_runs", "fit_served", "half_width", "moved", "opened", "written"]
 
@@ -184,7 +183,7 @@ def _own(
     """A calibration under its own name; residuals told of other factors are left out."""
     known = {chip.id: chip for chip in chips}
     kept = {k: v for k, v in fitted.corrections.items() if k[1] not in known}
-    places = {(*s, known[s[1]].architecture, known[s[1]].vendor) for s in stacks}
+    places = {(*s, known[s[1]].generation, known[s[1]].vendor) for s in stacks}
     return replace(
         fitted,
         id=name,
@@ -200,18 +199,13 @@ def _key(m: Measured) -> tuple[str, ...]:
 
 
 def _residuals(measured: Sequence[Measured], fitted: Calibration) -> dict[Any, Any]:
-    """What each stack shows beyond the factors; the ridge keeps it small where runs are few."""
+    """What each stack shows beyond the factors."""
     logs = habits.predict(measured, fitted)
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for i, m in enumerate(measured):
         groups[_key(m)].append(i)
     return {
-        key: {
-            quantity: corrections.fit_stack(
-                [load_of(measured[i].run) for i in at], logs[at, k], quantity
-            )
-            for k, quantity in enumerate(("ttft", "tpot"))
-        }
+        key: fitting.residual([measured[i] for i in at], logs[at])
         for key, at in sorted(groups.items())
     }
 

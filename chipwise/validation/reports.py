@@ -54,9 +54,8 @@ _MOST = re.compile(
 )
 # Makers whose own runs compile the whole model into one graph.
 _GRAPHS = ("Intel", "Google")
-# Where vLLM captures no graph of decoding unless told: on 910B3 a layer takes 0.83 ms, of which the
-# chip is idle 0.59 (vllm-project/vllm-ascend, issue 9404).
-_EAGER = ("Huawei",)
+# Whose fp8 runs keep the cache in fp8 too: in bf16 that of their batches would fill the chip twice.
+_FP8_CACHE = frozenset({"intel gaudi"})
 # A guess ahead: tokens checked in a step, and how many of them pass where no report says so.
 _GUESS = re.compile(r"num_speculative_tokens\W+(\d+)|speculative-num-steps[ =](\d+)|MTP\((\d+),")
 _PASS = 0.8
@@ -201,7 +200,12 @@ def report(row: Row) -> Case:
         budget or _CHUNK.search(config),
         _MOST.search(f"{config} {row['batch_or_concurrency']}"),
     )
-    kv = "fp8" if re.search(r"kv[-_ ](?:cache[-_]dtype[= ])?fp8", config) else "bf16"
+    source = " ".join(row["family"].lower().split()[:2])
+    kv = "bf16"
+    if re.search(r"kv[-_ ](?:cache[-_]dtype[= ])?fp8", config) or (
+        weights == "fp8" and source in _FP8_CACHE
+    ):
+        kv = "fp8"
     run = Offline(
         model,
         chip,
@@ -217,11 +221,10 @@ def report(row: Row) -> Case:
         most=int(most.group(1)) if most else None,
         spread=_spread(row),
         compiled=how in ("static", "prefill") and chip.vendor in _GRAPHS,
-        eager="mindie" not in config.lower() and chip.vendor in _EAGER,
+        graphs="mindie" in config.lower(),
         drafted=drafted,
         accepted=accepted,
     )
-    source = " ".join(row["family"].lower().split()[:2])
     return Case(run, quantity, Setting("other", source))
 
 

@@ -18,6 +18,7 @@ from chipwise.perf.blocks import layers
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH, compute_format
 from chipwise.plan.replay import Run, replay
 from chipwise.types import Array, Calibration, Side
+from chipwise.validation.cells import chip_of
 
 __all__ = ["COLUMNS", "bounds_of", "line", "load_of", "measured", "run_of", "suspects", "truths"]
 
@@ -61,18 +62,20 @@ def run_of(row: Row) -> Run:
     ChipwiseError
         If a name is unknown, or a number is not one.
     """
-    model, chip = catalog.model(row["model"]), catalog.chip(row["chip"])
+    model, chip = catalog.model(row["model"]), chip_of(row["chip"])
     weights = row["weight_format"] or model.weights
     if weights not in WEIGHT_WIDTH:
         raise BadInput(f"unknown weight format {weights!r}; known are {', '.join(WEIGHT_WIDTH)}")
     load = {name: _whole(row, name) for name in ("isl", "osl", "concurrency")}
-    degrees = {name: _whole(row, name, 1) for name in ("tp", "dp", "ep", "pp")}
+    degrees = {name: _whole(row, name, 1) for name in ("dp", "ep", "pp")}
+    others = degrees["dp"] * degrees["pp"]
+    degrees["tp"] = _whole(row, "tp", max(_whole(row, "gpus", 1) // others, 1))
     flags = protocol(
         {
             "family": model.family,
             "backend": row["backend"],
             "chip": chip.id,
-            "architecture": chip.architecture,
+            "generation": chip.generation,
             "weights": weights,
             "tp": degrees["tp"],
             "dp": degrees["dp"],
@@ -108,9 +111,9 @@ def line(row: Row, calibration: Calibration) -> Line:
     if found == "seen" and key not in calibration.corrections:
         found = "stack"  # seen in another weight format, whose residual may not carry over
     made: Line = {"basis": found, "error": ""}
-    for name, value in (("ttft", ttft * by_ttft), ("tpot", tpot * by_tpot)):
+    for name, value in (("ttft", ttft * float(by_ttft)), ("tpot", tpot * float(by_tpot))):
         own = intervals.own_width(calibration, run.model, run.chip, run.backend, name)
-        width = intervals.half_width(calibration, found, name) if own is None else own
+        width = intervals.half_width(calibration, found, name, run.chip) if own is None else own
         bounds = intervals.widen(value * _MILLI, width)
         made |= {
             f"pred_{name}_ms": bounds.value,

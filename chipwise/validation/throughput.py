@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,9 +36,27 @@ _PROMPTS = {
 }
 
 
-def _kv(weights: str, backend: str) -> str:
-    """Cache format: TensorRT-LLM's quantised checkpoints carry an fp8 cache, others bf16."""
-    return "fp8" if backend == "trtllm" and weights in ("fp8", "nvfp4") else "bf16"
+# Half-years in which TensorRT-LLM's releases came out, and in which rounds of MLPerf were run.
+_RELEASES = (
+    ("2023-2", ("0.5", "0.6", "0.7")),
+    ("2024-1", ("0.8", "0.9", "0.10")),
+    ("2024-2", ("0.11", "0.12", "0.13", "0.14", "0.15")),
+    ("2025-1", ("0.16", "0.17", "0.18", "0.19", "0.20")),
+    ("2025-2", ("0.21", "1.0", "1.1")),
+)
+_ROUNDS = {"v4.0": "2024-1", "v4.1": "2024-2", "v5.0": "2025-1", "v5.1": "2025-2"}
+
+
+def _released(version: str) -> str:
+    """Half-year of a release of TensorRT-LLM; empty where it is not known."""
+    found = re.match(r"v?(\d+\.\d+)", version)
+    name = found.group(1) if found else ""
+    return next((half for half, names in _RELEASES if name in names), "")
+
+
+def _kv(weights: str) -> str:
+    """Cache format of TensorRT-LLM's and MLPerf's quantised checkpoints: fp8, others' bf16."""
+    return "fp8" if weights in ("fp8", "nvfp4", "mxfp4") else "bf16"
 
 
 def _trtllm(row: Row) -> Case:
@@ -49,14 +68,14 @@ def _trtllm(row: Row) -> Case:
     first = "first_token" in row.get("metric", "")
     load = Workload(number(row["isl"], "isl"), number(row["osl"] or "1", "osl"))
     at_once = row["batch"].strip().lower().startswith("max") or not row["batch"].strip()
-    chips = int(number(row["n_gpus"], "n_gpus"))
     tp, pp = optional(row["tp"], "tp"), optional(row["pp"], "pp")
+    chips = optional(row["n_gpus"], "n_gpus") or (tp or 1) * (pp or 1)
     run = Offline(
         model,
         chip,
         "trtllm",
         weights,
-        _kv(weights, "trtllm"),
+        _kv(weights),
         chips,
         load,
         None if at_once else number(row["batch"], "batch"),
@@ -66,7 +85,12 @@ def _trtllm(row: Row) -> Case:
         dp=1 if tp else None,
         compiled=row["version"].lower().startswith("v0"),
     )
-    setting = Setting("trtllm", era=row["version"], scenario="" if at_once else "static")
+    setting = Setting(
+        "trtllm",
+        era=row["version"],
+        scenario="" if at_once else "static",
+        released=_released(row["version"]),
+    )
     return Case(run, "ttft" if first else "rate", setting)
 
 
@@ -116,12 +140,18 @@ def _mlperf(row: Row) -> Case:
         chip,
         backend,
         weights,
-        _kv(weights, backend),
+        _kv(weights),
         _cards(row, accelerator),
         load,
         compiled=backend == "trtllm",
     )
-    setting = Setting("mlperf", era=row["round"], scenario=scenario if timed else "", data=data)
+    setting = Setting(
+        "mlperf",
+        era=row["round"],
+        scenario=scenario if timed else "",
+        data=data,
+        released=_ROUNDS.get(row["round"], ""),
+    )
     return Case(run, "rate", setting)
 
 
@@ -159,9 +189,8 @@ def line(kind: str, row: Row, calibration: Calibration) -> Line:
     basis = intervals.basis(yields.known(calibration), run.model, run.chip, run.backend)
     unverified = len(run.chip.unverified & _SPEED)
     own = yields.half_width(calibration, basis, found.setting.table, run.chip)
-    width = intervals.half_width(calibration, basis, "throughput", unverified)
     # The tables' own widths were measured on chips whose facts are in doubt as well.
-    width = width if own is None else own
+    width = own or intervals.half_width(calibration, basis, "throughput", run.chip, unverified)
     bounds = intervals.widen(made.rate, width)
     return {
         "pred_tokens_per_s": bounds.value,

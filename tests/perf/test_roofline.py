@@ -9,7 +9,8 @@ import pytest
 
 from chipwise.errors import NotCalibrated
 from chipwise.perf import ops
-from chipwise.perf.roofline import Op, efficiency, overlap, scale, seconds
+from chipwise.perf.roofline import Op, efficiency, overlap, seconds
+from chipwise.perf.scales import scale
 from chipwise.types import Calibration, Chip, Efficiency, Scale
 
 

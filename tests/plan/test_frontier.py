@@ -201,7 +201,8 @@ def test_a_chip_that_went_without_a_licence_lies_below_the_rule(october):
         next(p for p in october.real if p.chip == name) for name in ("amd-mi308x", "amd-mi300x")
     )
     share = 4800 / whole.tpp
-    assert share < bound.at_most[0] / whole.prefill < 1.2 * share
+    # Slower by law, it has more watts for what is left.
+    assert share < bound.at_most[0] / whole.prefill < 1.5 * share
     # Decoding is held by the memory, which it keeps.
     assert share < bound.at_most[1] / whole.decode < 1.0
 

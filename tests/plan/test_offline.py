@@ -107,9 +107,10 @@ def test_an_eager_engine_is_slower_and_a_compiled_one_quicker_to_the_first_token
     run: Offline, general: Calibration
 ) -> None:
     usual = _in(run, "steady", 1.0, general)
-    eager = offline(replace(run, clients=1.0, eager=True), general)
+    ascend = replace(run, chip=catalog.chip("ascend-910b3"), weights="bf16", kv="bf16", clients=1.0)
+    eager, graphs = (offline(replace(ascend, graphs=known), general) for known in (False, True))
     compiled = offline(replace(run, clients=1.0, compiled=True), general)
-    assert eager.tpot > 1.5 * usual.tpot
+    assert eager.tpot > 1.2 * graphs.tpot
     assert compiled.ttft < usual.ttft
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chipwise import api, catalog, perf, plan
+from chipwise import api, catalog, intervals, perf, plan
 from chipwise.plan import Search, Terms
 from chipwise.plan.candidates import bounds, candidates, score
 from chipwise.types import Calibration, Chip, Model, Money, Workload
@@ -202,5 +202,6 @@ def test_a_pair_is_as_sure_as_its_less_known_side(h200: Chip, llama2: Model, ter
     found = plan.search([h200, ascend], llama2, LOAD, quick(terms), mode="disagg")
     mixed = [r for r in found.apart if r.deployment and r.deployment.prefill]
     for row in mixed:
-        chips = {row.chip.id, row.deployment.prefill.chip.id}
-        assert (row.basis == "datasheet") == (ascend.id in chips)
+        sides = (row.deployment.decode.chip, row.deployment.prefill.chip)
+        found_of = {intervals.basis(terms.calibration, llama2, c, "vllm") for c in sides}
+        assert row.basis == max(found_of - {"seen"} | {"stack"}, key=intervals.BASES.index)

@@ -97,7 +97,7 @@ def test_schemes_leave_out_whole_groups() -> None:
         "stack": lambda m: m.stack,
         "model": lambda m: m.run.model.family,
         "chip": lambda m: m.run.chip.id,
-        "vendor": lambda m: m.run.chip.architecture,
+        "vendor": lambda m: m.run.chip.generation,
     }
     for basis, label in labels.items():
         for part in found[basis]:
