@@ -10,9 +10,9 @@ from importlib import util
 import numpy as np
 import pytest
 
-from chipwise import catalog, corrections, habits, intervals
+from chipwise import catalog, corrections, habits, intervals, yields
 from chipwise.catalog.factors import read_calibration
-from chipwise.catalog.files import DATA
+from chipwise.catalog.files import DATA, read_json
 from chipwise.catalog.measured import table
 from chipwise.cli import main
 from chipwise.errors import BadInput
@@ -20,6 +20,7 @@ from chipwise.habits import Measured
 from chipwise.plan.replay import replay
 from chipwise.types import Calibration
 from chipwise.validation import fitting, serving
+from chipwise.yield_fit import predicted
 
 _, ROWS = table(DATA / "measured" / "serving.csv")
 
@@ -180,6 +181,29 @@ def test_the_shipped_habits_are_those_of_the_shipped_runs(general: Calibration) 
         assert dict(general.engines[name].values) == pytest.approx(values, rel=1e-6)
     assert made["shapes"] == pytest.approx(dict(general.shapes), rel=1e-6)
     assert fitted.stacks == general.stacks
+    kept = read_json(DATA / "calibration.json")["corrections"]
+    for row, shipped in zip(made["corrections"], kept, strict=True):
+        for name in ("ttft", "tpot", "low", "high"):
+            assert row[name] == pytest.approx(shipped[name], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_shipped_yields_leave_the_shipped_errors(general: Calibration) -> None:
+    """The fit's last look at every published row, made anew with what ships."""
+    rows = fitting.reported()
+    logs = np.log([predicted(r.case, general) / r.value for r in rows])
+    told = read_json(DATA / "calibration.json")["yields"]["residuals"]["fitted"]
+    for kind, errors in told.items():
+        table_, quantity, side = kind.split(" ")
+        mine = [
+            log
+            for log, r in zip(logs, rows, strict=True)
+            if table_ in ("all", r.case.setting.table)
+            and quantity == r.case.quantity
+            and side == yields.side(r.case.run.chip)
+        ]
+        assert len(mine) == errors["count"]
+        assert np.median(np.abs(np.expm1(mine))) == pytest.approx(errors["median_ape"], abs=1e-3)
 
 
 def test_starting_values_are_a_calibration() -> None:
