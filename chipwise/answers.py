@@ -23,6 +23,7 @@ from chipwise.plan import describe
 from chipwise.plan.frontier import Frontier, FrontierPoint, Worth
 from chipwise.plan.training import Run, TrainingAnswer, describe_layout
 from chipwise.plan.training_mix import MixedAnswer
+from chipwise.policy import metrics
 from chipwise.simulating import Played
 from chipwise.types import (
     Chip,
@@ -65,9 +66,11 @@ __all__ = [
     "frontier",
     "model",
     "model_entry",
+    "placed",
     "plan",
     "price",
     "price_fields",
+    "region",
     "row",
     "rule",
     "rule_fields",
@@ -779,6 +782,33 @@ def frontier(of: Frontier, calibration: str) -> dict[str, Any]:
         "envelope": [_frontier_point(p) for p in of.envelope],
         "worth": [_worth(each) for each in of.worth],
         "not_legal_advice": True,
+    }
+
+
+def placed(of: Chip, statuses: Sequence[str]) -> dict[str, Any]:
+    """A chip on a map of the rules: what they measure of it, None where it is unknown."""
+    return {
+        "chip": of.id,
+        "name": of.name,
+        "vendor": of.vendor,
+        "market": of.market,
+        "tpp": metrics.tpp(of).value,
+        "density": metrics.performance_density(of).value,
+        "memory_bandwidth": metrics.memory_bandwidth(of).value,
+        "statuses": list(statuses),
+    }
+
+
+def region(of: Rule, boxes: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Where a rule speaks on a map: boxes of TPP from and to, the other figure from and to."""
+    return {
+        "rule": of.id,
+        "title": dict(of.title),
+        "effect": of.effect,
+        "outcome": of.outcome,
+        "start": of.start.isoformat(),
+        "end": None if of.end is None else of.end.isoformat(),
+        "boxes": [list(box) for box in boxes],
     }
 
 

@@ -6,34 +6,39 @@ options as keys. One that is absent takes the default of `api`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from chipwise import answers, api, catalog, perf, simulating
+from chipwise import policy as law
 from chipwise.catalog.traces import served
 from chipwise.cost import parse_override
 from chipwise.errors import BadInput, ChipwiseError, UnknownName
-from chipwise.types import Chip, Model, Served, Simulation, Workload
+from chipwise.types import Chip, Model, Rule, Served, Simulation, StatusPeriod, Workload
 from chipwise.units import to_base
 
 __all__ = [
     "PLAN",
     "asked",
+    "claims",
     "day",
     "entries",
     "entry",
     "estimate",
+    "landscape",
     "load",
     "plan",
+    "policy",
     "simulate",
+    "timeline",
     "train",
 ]
 
 _ASK = (
-    *("cost", "region", "to", "route", "on", "origin", "end_user"),
+    *("cost", "region", "to", "route", "on", "origin", "end_user", "include"),
     *("gpus", "simulate", "calibration", "seed"),
 )
 _LOAD = ("load", "rate", "ttft", "tpot", "percentile", "prefix_hit")
@@ -306,3 +311,93 @@ _ENTRY: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "sources": _source,
     "rules": _rule,
 }
+
+
+# -- the law -------------------------------------------------------------------------------------
+
+# What a map of chips is like in all but its two figures: a part of the trade that is judged.
+_LIKE = "nvidia-h200-sxm"
+
+
+def policy(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of `policy` for one ``chip``: each rule in force, its arithmetic, its outcome."""
+    found = api.verdict(api.chip(_chosen(given)), asked(given))
+    return {**answers.envelope("general"), **answers.verdict(found), "not_legal_advice": True}
+
+
+def timeline(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of `policy --timeline` for one ``chip``."""
+    ask, one = asked(given), api.chip(_chosen(given))
+    terms = {
+        "to": ask.to,
+        "route": ask.route,
+        "origin": ask.origin or one.country,
+        "end_user": ask.end_user,
+        "include": list(ask.include),
+    }
+    found = answers.timeline(one.id, api.timeline(one, ask), terms)
+    return {**answers.envelope("general"), **found}
+
+
+def _chosen(given: Mapping[str, Any]) -> Any:
+    if given.get("chip") is None:
+        raise BadInput("chip is missing")
+    return given["chip"]
+
+
+def landscape(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every chip's figures and statuses on every day on which one changed, and the rules' regions.
+
+    Parameters
+    ----------
+    given : mapping
+        Options of `policy` but for the chip; its day is the last one.
+
+    Returns
+    -------
+    dict
+        ``days``; ``chips``, each with tpp, density, memory_bandwidth (None where unknown) and
+        the status of each day; ``regions`` by figure: rule, outcome, from day to day, boxes.
+    """
+    ask = asked(given)
+    chips = [catalog.chip(name) for name in catalog.chip_ids()]
+    courses = [api.timeline(one, ask) for one in chips]
+    days = sorted({period.start for course in courses for period in course})
+    rules = [
+        rule
+        for rule in catalog.rules()
+        if (rule.counted or rule.confidence in ask.include)
+        and rule.effect != "note"
+        and ask.to in rule.destinations
+        and ask.route in rule.routes
+    ]
+    return {
+        **answers.envelope("general"),
+        "to": ask.to,
+        "route": ask.route,
+        "days": [each.isoformat() for each in days],
+        "chips": [
+            answers.placed(one, [_on(course, each) for each in days])
+            for one, course in zip(chips, courses, strict=True)
+        ],
+        "regions": {axis: _regions(rules, axis, ask.to) for axis in law.regions.AXES},
+        "not_legal_advice": True,
+    }
+
+
+def _on(course: Sequence[StatusPeriod], of: date) -> str:
+    return next(period.status for period in reversed(course) if period.start <= of)
+
+
+def _regions(rules: Sequence[Rule], axis: str, to: str) -> list[dict[str, Any]]:
+    """Regions of the rules that hang on what the map shows."""
+    like = catalog.chip(_LIKE)
+    whole = (*law.regions.TPP, *law.regions.AXES[axis])
+    found = ((rule, law.regions.boxes(rule, like, axis, to)) for rule in rules)
+    return [answers.region(rule, boxes) for rule, boxes in found if boxes not in ((), (whole,))]
+
+
+def claims(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answer of `claims`: each of those that come with chipwise, recomputed."""
+    versions = answers.envelope(catalog.calibration(asked(given).calibration).id)
+    return [{**answers.claim(each), **versions} for each in api.claims(ask=asked(given))]

@@ -56,22 +56,19 @@ def policy(
 
     Not legal advice.
     """
-    from chipwise import answers, api
+    from chipwise import questions
 
     if (chip is None) != every:
         raise BadInput("give either a chip, or --all")
     if every and timeline:
         raise BadInput("--timeline is of one chip; give its name in place of --all")
-    ask = api.Ask(include=include or (), **asked)
+    asked |= {"chip": chip, "include": include or ()}
     if chip is None:
-        _all(ask, form, lang)
-        return
-    if timeline:
-        _timeline(chip, ask, form, lang)
-        return
-    found = api.verdict(api.chip(chip), ask)
-    answer = {**answers.envelope("general"), **answers.verdict(found), "not_legal_advice": True}
-    reply("policy", form, lang, answer)
+        _all(questions.asked(asked), form, lang)
+    elif timeline:
+        reply("policy_timeline", form, lang, questions.timeline(asked))
+    else:
+        reply("policy", form, lang, questions.policy(asked))
 
 
 def _all(ask: Any, form: str, lang: str) -> None:
@@ -84,23 +81,6 @@ def _all(ask: Any, form: str, lang: str) -> None:
         for name in catalog.chip_ids()
     ]
     reply("policy_all", form, lang, found)
-
-
-def _timeline(chip: str, ask: Any, form: str, lang: str) -> None:
-    """One chip's statuses over time."""
-    from chipwise import answers, api
-
-    one = api.chip(chip)
-    asked = {
-        "to": ask.to,
-        "route": ask.route,
-        "origin": ask.origin or one.country,
-        "end_user": ask.end_user,
-        "include": list(ask.include),
-    }
-    found = answers.timeline(one.id, api.timeline(one, ask), asked)
-    answer = {**answers.envelope("general"), **found}
-    reply("policy_timeline", form, lang, answer)
 
 
 @click.command(

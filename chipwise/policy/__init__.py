@@ -5,7 +5,7 @@ Not legal advice. Rules are data (docs/rules.md); this room computes what they s
 
 from __future__ import annotations
 
-from chipwise.policy import dependence, metrics
+from chipwise.policy import dependence, metrics, regions
 from chipwise.policy.engine import check, checked, inside, overdue, timeline, trace
 from chipwise.policy.expression import holds, parse
 from chipwise.policy.statuses import status_order, stricter
@@ -24,6 +24,7 @@ __all__ = [
     "metrics",
     "overdue",
     "parse",
+    "regions",
     "status_order",
     "stricter",
     "timeline",

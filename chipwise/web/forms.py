@@ -209,6 +209,10 @@ _LAW = (
     Field("route", "choice", choices=_ROUTES, words="route", more=True),
     Field("on", "day", more=True),
 )
+_PARTIES = (
+    Field("end_user", "choice", choices=("private", "state", "military"), more=True),
+    Field("include", "choice", choices=("reported", "proposed"), many=2, more=True),
+)
 _SEED = Field("seed", "whole", low=0, high=2**31, more=True)
 
 
@@ -260,6 +264,9 @@ FORMS: Mapping[str, tuple[Field, ...]] = {
         *_LAW,
         _SEED,
     ),
+    "policy": (replace(_CHIP, needed=False), *(replace(f, more=False) for f in _LAW), *_PARTIES),
+    "landscape": tuple(f for f in (*_LAW, *_PARTIES) if f.name != "on"),
+    "claims": (),
     "estimate": _ESTIMATE,
     "compare": (
         *(replace(_column(f, at), more=at > 2) for at in range(1, SIDES + 1) for f in _SIDE),

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chipwise.errors import BadInput, ChipwiseError
-from chipwise.web import api, jobs, pages, site
+from chipwise.web import api, jobs, law, pages, site
 from chipwise.web.safety import LOOPBACK, guarded
 
 __all__ = ["application", "serve"]
@@ -30,6 +30,8 @@ ROUTES = (
     Route("/compare", pages.compare),
     Route("/simulate", pages.simulate),
     Route("/train", pages.train),
+    Route("/policy", law.policy),
+    Route("/claims", law.claims),
     Route("/catalog/{kind}", pages.catalog_list),
     Route("/catalog/{kind}/{key:path}", pages.catalog_entry),
     Route("/studies", pages.studies),

@@ -33,6 +33,8 @@ NAV = (
     ("compare", "/compare"),
     ("simulate", "/simulate"),
     ("train", "/train"),
+    ("policy", "/policy"),
+    ("claims", "/claims"),
     ("catalog", "/catalog/chips"),
     ("studies", "/studies"),
 )

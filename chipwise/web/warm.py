@@ -15,5 +15,6 @@ _LOAD = {"model": "llama-3.1-8b", "isl": 512, "osl": 32}
 questions.plan({**_LOAD, "chips": ["h100"]})
 questions.plan({**_LOAD, "chips": ["h100"], "mode": "agg", "rate": 1.0, "ttft": 5.0})
 questions.simulate({**_LOAD, "chip": "h100", "concurrency": 2, "requests": 4})
+questions.landscape({})
 # What is here now is shared by all that are forked; the collector would copy it by touching it.
 gc.freeze()

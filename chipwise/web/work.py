@@ -137,6 +137,9 @@ WORK: Mapping[str, Callable[[Given, Tell], Any]] = {
     "compare": _compare,
     "simulate": _simulate,
     "train": _train,
+    "policy": lambda given, _: questions.policy(_objects(given)),
+    "landscape": lambda given, _: questions.landscape(given),
+    "claims": lambda given, _: questions.claims(given),
 }
 # Those that may take minutes: they wait in a line of their own.
 LONG = frozenset({"simulate"})
