@@ -28,7 +28,11 @@ _GROUPS = {
     "denied": ("licence_denial", "prohibited"),
     "unknown": ("unknown",),
 }
-_FIGURES = {"density": "chart.density", "memory_bandwidth": "chart.memory_bandwidth"}
+# What stands against TPP: its word, and the title of the map.
+_FIGURES = {
+    "density": ("chart.density", "chart.density_title"),
+    "memory_bandwidth": ("chart.memory_bandwidth", "chart.memory_bandwidth_title"),
+}
 
 
 async def policy(request: Request) -> Response:
@@ -45,7 +49,9 @@ async def policy(request: Request) -> Response:
             document += KINDS["policy_timeline"].document(questions.timeline(asked), lang)
     except ChipwiseError as refused:
         error, code = str(refused), site.status(refused)
-    where = {name: asked[name] for name in ("to", "route", "end_user", "include") if name in asked}
+    where: dict[str, Any] = {
+        name: asked[name] for name in ("to", "route", "end_user", "include") if name in asked
+    }
     found = json.loads(await jobs.answer(desk, "landscape", where))
     at = _day(found["days"], str(asked.get("on") or catalog.as_of()))
     return site.show(
@@ -72,15 +78,16 @@ def _day(days: Sequence[str], on: str) -> int:
 def _map(found: Answer, axis: str, at: int, lang: str) -> charts.Chart:
     """Chips by TPP and another figure, with the rules' regions; a sentence for each day."""
     word = partial(say, lang)
+    name, title = _FIGURES[axis]
     chips = [one for one in found["chips"] if one["tpp"] and one[axis]]
     names = dict.fromkeys(status for one in chips for status in one["statuses"])
     return {
         "draw": "rules",
-        "title": word(f"{_FIGURES[axis]}_title"),
+        "title": word(title),
         "reading": _reading(found, at, word),
         "readings": [_reading(found, k, word) for k in range(len(found["days"]))],
         "x": word("chart.tpp"),
-        "y": word(_FIGURES[axis]),
+        "y": word(name),
         "days": found["days"],
         "statuses": {name: word(f"status.{name}") for name in names},
         "chips": [
@@ -114,7 +121,12 @@ def _reading(found: Answer, at: int, word: Any) -> str:
 def _statuses(found: Answer, at: int, lang: str) -> Sheet:
     """The map as a table, for whoever reads rather than looks."""
     word = partial(say, lang)
-    names = ("heading.chip", "chart.tpp", *_FIGURES.values(), "heading.status")
+    names = (
+        "heading.chip",
+        "chart.tpp",
+        *(name for name, _ in _FIGURES.values()),
+        "heading.status",
+    )
     rows = tuple(
         (
             Cell(short(one["chip"])),
