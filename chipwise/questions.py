@@ -14,6 +14,7 @@ from typing import Any
 
 from chipwise import answers, api, catalog, perf, simulating
 from chipwise import policy as law
+from chipwise.catalog.fleets import EXAMPLE
 from chipwise.catalog.traces import served
 from chipwise.cost import parse_override
 from chipwise.errors import BadInput, ChipwiseError, UnknownName
@@ -28,6 +29,7 @@ __all__ = [
     "entries",
     "entry",
     "estimate",
+    "fleet",
     "landscape",
     "load",
     "plan",
@@ -401,3 +403,17 @@ def claims(given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The answer of `claims`: each of those that come with chipwise, recomputed."""
     versions = answers.envelope(catalog.calibration(asked(given).calibration).id)
     return [{**answers.claim(each), **versions} for each in api.claims(ask=asked(given))]
+
+
+def fleet(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of `fleet` for the example that comes along, with one cut-off or none.
+
+    Parameters
+    ----------
+    given : mapping
+        ``cut_off``, such as vendor=NVIDIA, and ``since``, the period from which it is.
+    """
+    of, since = given.get("cut_off"), given.get("since", "2027-Q1")
+    name, _, value = (of or "").partition("=")
+    cut_offs = ({name: value, "from": since},) if of else ()
+    return answers.fleet(api.fleet(EXAMPLE, cut_offs=cut_offs), "general")

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chipwise.catalog.files import read_toml
+from chipwise.catalog.files import DATA, read_toml
 
-__all__ = ["read_fleet"]
+__all__ = ["EXAMPLE", "read_fleet"]
+
+# The one that comes along, told of in docs/fleet.md.
+EXAMPLE = DATA / "fleets" / "example.toml"
 
 
 def read_fleet(path: Path) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from chipwise.words import say
 __all__ = [
     "Chart",
     "compared",
+    "fleet",
     "memory",
     "memory_bar",
     "pareto",
@@ -230,3 +231,51 @@ def step_parts(found: Answer, lang: str) -> Chart:
 def training_memory(found: Answer, lang: str) -> Chart:
     """What fills the memory of a chip that trains."""
     return memory_bar([(short(found["chip"]), found["memory_bytes"])], _TRAINED, lang)
+
+
+def fleet(found: Answer, lang: str) -> Chart | None:
+    """Tokens served by chip over the periods, the cut-off beside the plan."""
+    word = partial(say, lang)
+    cut = found["cut_off"] if found["cut_off"] and found["cut_off"]["with"] else None
+    served = [found["serve"]]
+    if cut:
+        first = min(each["period"] for each in cut["with"]["serve"])
+        served.append([e for e in found["serve"] if e["period"] < first] + cut["with"]["serve"])
+    chips = list(dict.fromkeys(each["chip"] for part in served for each in part))
+    titles = [word("plot.base"), word("plot.cut", period=cut["from"]) if cut else ""]
+    reading = word("plot.fleet_reading", unserved=number(100 * found["unserved_share"]))
+    if cut:
+        reading = word(
+            "plot.cut_reading",
+            period=cut["from"],
+            low=number(cut["cost_usd"]["low"] / 1e6),
+            high=number(cut["cost_usd"]["high"] / 1e6),
+            unserved=number(100 * cut["unserved_share"]),
+            without=number(100 * cut["unserved_share_without"]),
+        )
+    return {
+        "draw": "fleet",
+        "title": word("chart.fleet"),
+        "reading": reading,
+        "y": word("plot.tokens"),
+        "periods": found["periods"],
+        "panels": [
+            {
+                "title": title,
+                "series": [
+                    {"name": short(chip), "values": _by_period(part, chip, found["periods"])}
+                    for chip in chips
+                ],
+            }
+            for title, part in zip(titles, served, strict=False)
+        ],
+    }
+
+
+def _by_period(served: Sequence[Answer], chip: str, periods: Sequence[str]) -> list[float]:
+    """Thousands of tokens/s of a chip in each period."""
+    total = dict.fromkeys(periods, 0.0)
+    for each in served:
+        if each["chip"] == chip:
+            total[each["period"]] += each["tokens_per_s"] / 1e3
+    return list(total.values())

@@ -209,6 +209,9 @@ _LAW = (
     Field("route", "choice", choices=_ROUTES, words="route", more=True),
     Field("on", "day", more=True),
 )
+# Of the example that comes along.
+_CUT_OFFS = ("vendor=NVIDIA", "country=US", "fab=TSMC", "software=CUDA")
+_PERIODS = tuple(f"{year}-Q{quarter}" for year in range(2026, 2031) for quarter in range(1, 5))
 _PARTIES = (
     Field("end_user", "choice", choices=("private", "state", "military"), more=True),
     Field("include", "choice", choices=("reported", "proposed"), many=2, more=True),
@@ -267,6 +270,10 @@ FORMS: Mapping[str, tuple[Field, ...]] = {
     "policy": (replace(_CHIP, needed=False), *(replace(f, more=False) for f in _LAW), *_PARTIES),
     "landscape": tuple(f for f in (*_LAW, *_PARTIES) if f.name != "on"),
     "claims": (),
+    "fleet": (
+        Field("cut_off", "choice", "vendor=NVIDIA", choices=_CUT_OFFS, words="cut_off"),
+        Field("since", "choice", "2027-Q1", choices=_PERIODS),
+    ),
     "estimate": _ESTIMATE,
     "compare": (
         *(replace(_column(f, at), more=at > 2) for at in range(1, SIDES + 1) for f in _SIDE),

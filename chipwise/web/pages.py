@@ -95,11 +95,6 @@ def _shown(request: Request, template: str, asked: Asked, draws: Sequence[Draw])
     )
 
 
-async def home(request: Request) -> Response:
-    """Where to begin."""
-    return site.show(request, "home.html")
-
-
 async def plan(request: Request) -> Response:
     """The best deployment of a model on each of some chips."""
     asked = await ask(request, "plan")
@@ -121,6 +116,12 @@ async def train(request: Request) -> Response:
     """A training: its layout, where the time goes, what fills the memory."""
     asked = await ask(request, "train")
     return _shown(request, "ask.html", asked, (charts.step_parts, charts.training_memory))
+
+
+async def fleet(request: Request) -> Response:
+    """The example fleet over years and what a cut-off costs: begun in the background."""
+    asked = await ask(request, "fleet", begun=False)
+    return _shown(request, "ask.html", asked, (charts.fleet,))
 
 
 async def catalog_list(request: Request) -> Response:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chipwise.errors import BadInput, ChipwiseError
-from chipwise.web import api, jobs, law, pages, site
+from chipwise.web import api, home, jobs, law, pages, site
 from chipwise.web.safety import LOOPBACK, guarded
 
 __all__ = ["application", "serve"]
@@ -25,11 +25,12 @@ _CONNECTIONS = 400
 _IDLE = 15  # seconds that an idle connection is kept
 
 ROUTES = (
-    Route("/", pages.home, name="home"),
+    Route("/", home.home, name="home"),
     Route("/plan", pages.plan),
     Route("/compare", pages.compare),
     Route("/simulate", pages.simulate),
     Route("/train", pages.train),
+    Route("/fleet", pages.fleet),
     Route("/policy", law.policy),
     Route("/claims", law.claims),
     Route("/catalog/{kind}", pages.catalog_list),

@@ -33,6 +33,7 @@ NAV = (
     ("compare", "/compare"),
     ("simulate", "/simulate"),
     ("train", "/train"),
+    ("fleet", "/fleet"),
     ("policy", "/policy"),
     ("claims", "/claims"),
     ("catalog", "/catalog/chips"),

@@ -16,5 +16,6 @@ questions.plan({**_LOAD, "chips": ["h100"]})
 questions.plan({**_LOAD, "chips": ["h100"], "mode": "agg", "rate": 1.0, "ttft": 5.0})
 questions.simulate({**_LOAD, "chip": "h100", "concurrency": 2, "requests": 4})
 questions.landscape({})
+questions.claims({})
 # What is here now is shared by all that are forked; the collector would copy it by touching it.
 gc.freeze()

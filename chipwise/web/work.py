@@ -139,10 +139,11 @@ WORK: Mapping[str, Callable[[Given, Tell], Any]] = {
     "train": _train,
     "policy": lambda given, _: questions.policy(_objects(given)),
     "landscape": lambda given, _: questions.landscape(given),
+    "fleet": lambda given, _: questions.fleet(given),
     "claims": lambda given, _: questions.claims(given),
 }
 # Those that may take minutes: they wait in a line of their own.
-LONG = frozenset({"simulate"})
+LONG = frozenset({"simulate", "fleet"})
 
 
 def main(kind: str, given: Given, pipe: Connection) -> None:

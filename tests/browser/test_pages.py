@@ -24,6 +24,9 @@ PAGES = {
     "compare": COMPARE,
     "simulate": "/simulate",
     "train": "/train?model=llama-2-70b&chip=h100&chips=64&seq=4096&batch=64",
+    "fleet": "/fleet",
+    "policy": "/policy?chip=h20&on=2025-06-01",
+    "claims": "/claims",
     "chips": "/catalog/chips",
     "chip": "/catalog/chips/nvidia-h200-sxm",
     "model": "/catalog/models/meta-llama/Llama-2-70b-hf",
@@ -184,3 +187,40 @@ def test_a_page_weighs_little(page):
     page.on("requestfinished", lambda r: sizes.append(r.sizes()["responseBodySize"]))
     page.goto(PLAN, wait_until="networkidle")
     assert 0 < sum(sizes) <= 500_000
+
+
+LOOK = """(name) => {
+  for (const series of [...chipwise.charts.values()][0].getOption().series)
+    for (const each of series.data ?? [])
+      if (each.of?.name === name) return [series.name, series.itemStyle.color];
+}"""
+
+
+def test_a_chip_changes_its_colour_as_the_day_moves(page):
+    page.goto("/policy?on=2025-03-01&lang=en")
+    before = page.evaluate(LOOK, "h20-96")
+    assert before[0] == "free"
+    told = page.locator("figcaption").first.inner_text()
+    slider = page.get_by_label("Day", exact=True)
+    days = page.evaluate("JSON.parse(document.querySelector('[id$=-data]').textContent).days")
+    slider.fill(str(days.index("2025-04-09")))
+    after = page.evaluate(LOOK, "h20-96")
+    assert after[0] == "licence: denial"
+    assert after[1] != before[1]
+    assert page.locator("#day-shown").inner_text() == "2025-04-09"
+    assert page.locator("figcaption").first.inner_text() != told
+
+
+def test_the_first_page_answers_with_numbers(page):
+    page.goto("/?lang=en")
+    answer = page.locator("section.answer").inner_text()
+    assert re.search(r"one h200-sxm gives [\d,]+ output tokens/s", answer)
+    assert "rented abroad" in answer
+    assert "NVIDIA" in answer
+
+
+@pytest.mark.slow
+def test_the_fleet_is_asked_and_its_cut_off_shown(page):
+    page.goto("/fleet?cut_off=vendor%3DNVIDIA&since=2027-Q1&lang=en")
+    page.locator("figure").first.wait_for(timeout=120_000)
+    assert "2027-Q1" in page.locator("figcaption").first.inner_text()

@@ -117,6 +117,32 @@
   draw.percentiles = (of) => lines(of, { type: "log", scale: true }, { symbolSize: 7 });
   draw.timeline = (of) => lines(of, { scale: false, min: 0 }, { symbol: "none", step: "end" });
 
+  // Areas that stack, one panel beside the other.
+  draw.fleet = (of) => {
+    const width = 100 / of.panels.length;
+    const each = of.panels.map((_, k) => ({
+      left: `${k * width + 7}%`, width: `${width - 9}%`, top: 60, bottom: 40,
+    }));
+    const most = Math.max(...of.panels.map((p) =>
+      Math.max(...of.periods.map((_, t) => p.series.reduce((sum, s) => sum + s.values[t], 0)))));
+    return frame({
+      title: of.panels.map((p, k) => ({
+        text: p.title, left: each[k].left, top: 26,
+        textStyle: { color: colour("ink"), fontSize: 12, fontWeight: "normal" },
+      })),
+      tooltip: { ...frame().tooltip, trigger: "axis", valueFormatter: shown },
+      grid: each,
+      xAxis: of.panels.map((_, k) => ({
+        type: "category", gridIndex: k, data: of.periods, boundaryGap: false, axisLabel: { color: colour("soft") },
+      })),
+      yAxis: of.panels.map((_, k) => upright(k ? "" : of.y, { gridIndex: k, min: 0, max: most, scale: false, axisLabel: { show: !k, color: colour("soft"), formatter: shown } })),
+      series: of.panels.flatMap((p, k) => p.series.map((s, n) => ({
+        name: s.name, type: "line", stack: `panel-${k}`, symbol: "none", xAxisIndex: k, yAxisIndex: k,
+        color: series()[n % 6], areaStyle: { opacity: n < 6 ? 0.7 : 0.35 }, lineStyle: { width: 0.5 }, data: s.values,
+      }))),
+    });
+  };
+
   // -- showing and keeping --------------------------------------------------------------------
 
   const charts = new Map();

@@ -1,0 +1,86 @@
+"""The first page: the question that chipwise began with, answered with today's numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chipwise import questions
+from chipwise.tables import number, short
+from chipwise.tables.kinds import KINDS
+from chipwise.web import charts, jobs, site
+from chipwise.web.forms import FORMS, read
+from chipwise.words import say
+
+__all__ = ["home"]
+
+Answer = Mapping[str, Any]
+# The chip in question, what may be had without it, and what it was cut down to.
+_CHIPS = ("nvidia-h200-sxm", "nvidia-h20-96", "huawei-ascend-910c")
+_ASKED = {
+    "model": "llama-2-70b",
+    "chips": ",".join(_CHIPS),
+    "isl": "2048",
+    "osl": "128",
+    "mode": "agg",
+    "simulate": "0",
+}
+# Its answer to whether the chip makes its buyers dependent.
+_DEPENDENCE = "dependence"
+
+
+async def home(request: Request) -> Response:
+    """What the H200 brings to China, what it costs, whether it may be had, what it binds."""
+    lang, desk = site.language(request), request.app.state.desk
+    asked = read(FORMS["plan"], _ASKED.items())
+    found = json.loads(await jobs.answer(desk, "plan", asked))
+    claims = json.loads(await jobs.answer(desk, "claims", {}))
+    return site.show(
+        request,
+        "home.html",
+        asked=_ASKED,
+        document=KINDS["plan"].document(found, lang)[:1],
+        lines=[*_lines(found, lang), *_bound(claims, lang)],
+        charts=[chart for chart in (charts.pareto(found, lang),) if chart],
+    )
+
+
+def _lines(found: Answer, lang: str) -> list[str]:
+    """Speed, money and law of the chip in question beside the others."""
+    word = partial(say, lang)
+    rows = {row["chip"]: row for row in found["chips"] if row["feasible"]}
+    if rows.keys() != set(_CHIPS):
+        return []
+    first, *others = (rows[chip] for chip in _CHIPS)
+    rate = first["output_tokens_per_s_per_chip"]
+    lines = [
+        word(
+            "home.speed",
+            chip=short(first["chip"]),
+            rate=number(rate["value"]),
+            low=number(rate["low"]),
+            high=number(rate["high"]),
+        )
+    ]
+    for row in others:
+        there = row["output_tokens_per_s_per_chip"]
+        ratio = number(rate["value"] / there["value"], 2)
+        lines.append(word("home.beside", ratio=ratio, chip=short(row["chip"])))
+    routes = {
+        route: word(f"status.{questions.policy({'chip': _CHIPS[0], 'route': route})['status']}")
+        for route in ("sale", "rent-abroad")
+    }
+    lines.append(
+        word("home.law", on=found["on"], bought=routes["sale"], rented=routes["rent-abroad"])
+    )
+    return lines
+
+
+def _bound(claims: list[Answer], lang: str) -> list[str]:
+    """What the claims say of dependence."""
+    return [one["texts"][lang]["sentence"] for one in claims if one["id"] == _DEPENDENCE]
