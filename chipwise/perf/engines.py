@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from chipwise.errors import BadInput
 from chipwise.types import Chip
 
-__all__ = ["BACKENDS", "Defaults", "backends", "defaults", "eager"]
+__all__ = ["BACKENDS", "Defaults", "backends", "defaults"]
 
 _GI = 2.0**30
 BACKENDS = ("vllm", "sglang", "trtllm")
@@ -61,13 +61,3 @@ def defaults(backend: str, chip: Chip) -> Defaults:
     if gib >= 70 and "a100" not in chip.id:
         return Defaults(8192, 1024, "0.33.0")
     return Defaults(2048, 256, "0.33.0")
-
-
-# Where vLLM captures no graph of decoding unless told: on 910B3 a layer takes 0.83 ms, of which the
-# chip is idle 0.59 (vllm-project/vllm-ascend, issue 9404).
-_EAGER = {"vllm": ("Huawei",)}
-
-
-def eager(backend: str, chip: Chip) -> bool:
-    """Whether even steps that only decode are launched kernel by kernel."""
-    return chip.vendor in _EAGER.get(backend, ())

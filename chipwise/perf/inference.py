@@ -16,7 +16,6 @@ import numpy as np
 
 from chipwise.perf import ops
 from chipwise.perf.blocks import Cache, Layer, Linear, layers
-from chipwise.perf.engines import eager as eager_steps
 from chipwise.perf.formats import (
     WEIGHT_WIDTH,
     activation_format,
@@ -290,9 +289,7 @@ def _unfloored(
     for kind, spent in _network(model, side, load.tokens, calibration, link).items():
         total = add(total, spent)
         parts[kind] = spent.total
-    eager = eager_steps(deployment.backend, side.chip) and not engine.values.get("graphs")
-    layer = engine.values["launch" if eager else "layer"]
-    gaps = model.depth * layer * scale(calibration, side.chip).start
+    gaps = model.depth * engine.values["layer"] * scale(calibration, side.chip).start
     host = engine.values["host"] * np.asarray(side.pp) + engine.values["sequence"] * load.sequences
     parts["host"] = (host + gaps)[()]
     whole = (total.total + gaps) * engine.values["gpu"] + host

@@ -56,8 +56,8 @@ class Offline:
     `chips` of the system; `tp`, `pp`, `ep`, `dp` where they are told; `clients` in flight over
     the system, None for as many as fit; `how` it was loaded, one of LOADS; `most` sequences that
     the engine was told to run; `spread`: lengths vary as those of conversations do; `compiled`:
-    the whole model is one graph, whose kernels no host launches; `graphs`: decoding steps are
-    captured even where the engine's default is not to; `drafted` and `accepted` tokens of a
+    the whole model is one graph, whose kernels no host launches; `eager`: even decoding steps are
+    launched kernel by kernel; `drafted` and `accepted` tokens of a
     sequence in each step, where tokens were guessed ahead; `load` with the limits, if any, that
     the mean request had to keep.
     """
@@ -79,7 +79,7 @@ class Offline:
     most: int | None = None
     spread: bool = False
     compiled: bool = False
-    graphs: bool = False
+    eager: bool = False
     drafted: float = 1.0
     accepted: float = 1.0
 
@@ -125,7 +125,8 @@ def _engine(run: Offline, calibration: Calibration) -> Calibration:
         values |= {"request": 0.0, "request_token": 0.0}
     if run.compiled:
         values["launch"] = 0.0
-    values["graphs"] = float(run.graphs)
+    if run.eager:
+        values["layer"] = values["launch"]
     return replace(calibration, engines={**calibration.engines, run.backend: Engine(values)})
 
 

@@ -31,7 +31,6 @@ __all__ = [
     "catalog_entry",
     "catalog_list",
     "compare",
-    "home",
     "plan",
     "simulate",
     "studies",
