@@ -201,7 +201,7 @@ def test_a_chip_changes_its_colour_as_the_day_moves(page):
     before = page.evaluate(LOOK, "h20-96")
     assert before[0] == "free"
     told = page.locator("figcaption").first.inner_text()
-    slider = page.get_by_label("Day", exact=True)
+    slider = page.get_by_role("slider")
     days = page.evaluate("JSON.parse(document.querySelector('[id$=-data]').textContent).days")
     slider.fill(str(days.index("2025-04-09")))
     after = page.evaluate(LOOK, "h20-96")
