@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from chipwise import catalog
 from chipwise.types import Calibration, Chip, Model
+
+# How long an example takes is the machine's affair, not what must hold.
+hypothesis.settings.register_profile("chipwise", deadline=None)
+hypothesis.settings.load_profile("chipwise")
 
 _connect = socket.socket.connect
 

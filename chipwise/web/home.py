@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -30,6 +31,8 @@ _ASKED = {
     "mode": "agg",
     "simulate": "0",
 }
+# Seconds that the first page waits for its numbers.
+_PATIENCE = 1.0
 # Its answer to whether the chip makes its buyers dependent.
 _DEPENDENCE = "dependence"
 
@@ -38,16 +41,26 @@ async def home(request: Request) -> Response:
     """What the H200 brings to China, what it costs, whether it may be had, what it binds."""
     lang, desk = site.language(request), request.app.state.desk
     asked = read(FORMS["plan"], _ASKED.items())
-    found = json.loads(await jobs.answer(desk, "plan", asked))
-    claims = json.loads(await jobs.answer(desk, "claims", {}))
+    found, claims = await asyncio.gather(_soon(desk, "plan", asked), _soon(desk, "claims", {}))
     return site.show(
         request,
         "home.html",
         asked=_ASKED,
-        document=KINDS["plan"].document(found, lang)[:1],
-        lines=[*_lines(found, lang), *_bound(claims, lang)],
-        charts=[chart for chart in (charts.pareto(found, lang),) if chart],
+        document=KINDS["plan"].document(found, lang)[:1] if found else [],
+        lines=[
+            *(_lines(found, lang) if found else [say(lang, "home.soon")]),
+            *_bound(claims or [], lang),
+        ],
+        charts=[chart for chart in (charts.pareto(found, lang) if found else None,) if chart],
     )
+
+
+async def _soon(at: jobs.Desk, kind: str, asked: Mapping[str, Any]) -> Any:
+    """An answer, if it is there before a visitor tires; else it is made for the next look."""
+    try:
+        return json.loads(await asyncio.wait_for(jobs.answer(at, kind, asked), _PATIENCE))
+    except TimeoutError:
+        return None
 
 
 def _lines(found: Answer, lang: str) -> list[str]:
