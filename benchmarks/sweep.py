@@ -2,8 +2,8 @@
 
 `python benchmarks/sweep.py [ADDRESS]`; with the address of a cluster that runs, such as that of
 
-    ray start --head --port 6399 --num-cpus 1 --node-ip-address 127.0.0.1
-    ray start --address 127.0.0.1:6399 --num-cpus 1 --node-ip-address 127.0.0.1
+    ray start --head --port 6399 --num-cpus 1 --node-ip-address 127.0.0.2
+    ray start --address 127.0.0.2:6399 --num-cpus 1 --node-ip-address 127.0.0.3
 
 Rates are those after the first parts have come, so that the start of processes is not counted.
 """

@@ -266,21 +266,14 @@ def test_no_worker_outlives_a_killed_driver(tmp_path):
 def cluster(tmp_path_factory):
     """Two Ray nodes of one core each, as processes of this machine."""
     ray = pytest.importorskip("ray")
-    program = Path(sys.executable).with_name("ray")
     # Short: sockets lie in it, whose paths may have 107 characters.
     folder = tmp_path_factory.mktemp("r")
-    port = 20000 + os.getpid() % 20000
-    common = ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000", "--block"]
-    quiet = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
-    options = {"env": quiet, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    address = f"127.0.0.1:{port}"
-    head = [str(program), "start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}"]
-    nodes = [subprocess.Popen([*head, "--include-dashboard=false", *common], **options)]
+    address = f"{HEAD}:{20000 + os.getpid() % 20000}"
+    nodes = [_node(folder, HEAD, "--head", f"--port={address.rpartition(':')[2]}")]
     try:
-        time.sleep(5)
-        joined = [str(program), "start", f"--address={address}", "--node-ip-address=127.0.0.1"]
-        nodes.append(subprocess.Popen([*joined, *common], **options))
-        _until_two(ray, address)
+        _until(ray, address, 1, folder)
+        nodes.append(_node(folder, OTHER, f"--address={address}"))
+        _until(ray, address, 2, folder)
         yield address
     finally:
         for node in reversed(nodes):
@@ -289,19 +282,41 @@ def cluster(tmp_path_factory):
             node.wait(timeout=60)
 
 
-def _until_two(ray, address: str) -> None:
+# Ray takes 127.0.0.1 for "the address by which others see this machine", which need not answer;
+# the other addresses of the loopback it takes as they are.
+HEAD, OTHER = ("127.0.0.2", "127.0.0.3") if sys.platform == "linux" else ("127.0.0.1",) * 2
+
+
+def _node(folder: Path, address: str, *options: str) -> subprocess.Popen:
+    """One Ray node of one core, which says in a file of the folder what it has to say."""
+    program = Path(sys.executable).with_name("ray")
+    small = ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000", "--block"]
+    quiet = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
+    if "--head" in options:
+        small.append("--include-dashboard=false")
+    with (folder / f"{address}.log").open("w", encoding="utf-8") as log:
+        return subprocess.Popen(
+            [program, "start", *options, f"--node-ip-address={address}", *small],
+            env=quiet,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _until(ray, address: str, count: int, folder: Path) -> None:
     limit = time.monotonic() + 120
     while time.monotonic() < limit:
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR")
-            if sum(node["Alive"] for node in ray.nodes()) == 2:
+            if sum(node["Alive"] for node in ray.nodes()) == count:
                 return
         except (ConnectionError, RuntimeError, ValueError):
             pass
         finally:
             ray.shutdown()
         time.sleep(1)
-    raise AssertionError("no cluster of two nodes came up")
+    told = "\n".join(log.read_text(encoding="utf-8") for log in folder.glob("*.log"))
+    raise AssertionError(f"no cluster of {count} nodes came up:\n{told}")
 
 
 @pytest.mark.slow

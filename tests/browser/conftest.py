@@ -34,6 +34,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, site: str) -> Iterator[Page]:
     context = browser.new_context(base_url=site, accept_downloads=True, locale="en-GB")
+    # A machine that compiles and tests at once is slow; how fast a page is, benchmarks tell.
+    context.set_default_timeout(120_000)
     page = context.new_page()
     faults: list[str] = []
     page.on("console", lambda m: faults.append(m.text) if m.type in ("error", "warning") else None)

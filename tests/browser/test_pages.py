@@ -117,7 +117,7 @@ def test_a_value_leads_to_its_source(page):
 
 def test_a_simulation_runs_and_shows_what_came_of_it(page):
     page.goto(SIMULATE)
-    page.locator("section.answer table").wait_for(timeout=60_000)
+    page.locator("section.answer table").wait_for()
     assert "200 requests" in page.locator("section.answer caption").inner_text()
     assert page.locator("canvas").count() == 2
     assert serious(page) == []
@@ -126,7 +126,7 @@ def test_a_simulation_runs_and_shows_what_came_of_it(page):
 def test_a_simulation_can_be_cancelled(page):
     page.goto(LONG)
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("Cancelled.").wait_for(timeout=20_000)
+    page.get_by_text("Cancelled.").wait_for()
     assert serious(page) == []
     assert page.get_by_role("button", name="Cancel").is_hidden()
 
@@ -226,5 +226,5 @@ def test_the_first_page_answers_with_numbers(page):
 @pytest.mark.slow
 def test_the_fleet_is_asked_and_its_cut_off_shown(page):
     page.goto("/fleet?cut_off=vendor%3DNVIDIA&since=2027-Q1&lang=en")
-    page.locator("figure").first.wait_for(timeout=120_000)
+    page.locator("figure").first.wait_for()
     assert "2027-Q1" in page.locator("figcaption").first.inner_text()
