@@ -484,7 +484,7 @@ def sweep(found: Answer, lang: str) -> Document:
 def plan(found: Answer, lang: str) -> Document:
     """A row for each chip, then what was assumed, what is apart, the front, and why not."""
     word = partial(say, lang)
-    names = "chip deployment tokens_per_s ttft_s tpot_ms memory_gb usd_mtoken joule_token status"
+    names = "chip deployment tokens_per_chip ttft_s tpot_ms memory_gb usd_mtoken joule_token status"
     rows = [_plan_row(word, row) for row in found["chips"]]
     title = word("title.plan", model=found["model"])
     document: Document = [_sheet(word, title, names, rows, range(2, 8), 1)]
@@ -528,7 +528,7 @@ def _figures(row: Answer) -> tuple[Cell, ...]:
     memory = row["memory_bytes"]
     capacity = number(from_base(memory["capacity"], "GB"))
     return (
-        _bounded(row["output_tokens_per_s"]),
+        _bounded(row["output_tokens_per_s_per_chip"]),
         _bounded(row["ttft_s"]),
         _bounded(row["tpot_s"], "ms"),
         Cell(f"{number(from_base(memory['total'], 'GB'))} / {capacity}"),
@@ -567,7 +567,7 @@ def _apart(word: _Say, found: Answer) -> Document:
                 Cell(" / ".join(spelt)),
             )
         )
-    names = "prefill decode deployment tokens_per_s ttft_s tpot_ms usd_mtoken joule_token status"
+    names = "prefill decode deployment tokens_per_chip ttft_s tpot_ms usd_mtoken joule_token status"
     title = word("title.apart", shown=len(best), count=len(able))
     return [_sheet(word, title, names, rows, range(3, 8), 2)]
 
