@@ -384,7 +384,9 @@ class StepTable:
 
     beyond the grid, `seconds` goes on in proportion to P + D. `decode_base` is added where
     D > 0. `request` and `request_token` are the host's seconds for a request and for each token
-    of its prompt: half before the scheduler sees it, half added to its first token.
+    of its prompt: half before the scheduler sees it, half added to its first token. `shared` is
+    the part of `seconds` that the ranks of data-parallel attention do together, as if all had the
+    same tokens; where each rank is simulated it goes by the mean of their tokens.
     """
 
     base: float = 0.0
@@ -393,6 +395,7 @@ class StepTable:
     context: float = 0.0
     tokens: Array = field(default_factory=lambda: np.zeros(0))
     seconds: Array = field(default_factory=lambda: np.zeros(0))
+    shared: Array = field(default_factory=lambda: np.zeros(0))
     decode_base: float = 0.0
     attention: float = 0.0
     attention_window: float = 0.0

@@ -17,13 +17,15 @@ from chipwise.types import Array, StepTable
 __all__ = ["read_lengths", "read_step_table"]
 
 _GRID = ("tokens", "seconds")
-_SCALARS = tuple(f.name for f in fields(StepTable) if f.name not in _GRID)
+_SHARED = "shared"  # a column of the grid that may be absent
+_SCALARS = tuple(f.name for f in fields(StepTable) if f.name not in (*_GRID, _SHARED))
 
 
 def read_step_table(path: str | Path) -> StepTable:
     """Seconds of an iteration by its tokens, and what else of a StepTable the columns name.
 
-    The columns ``tokens`` and ``seconds`` are a grid, by rising tokens. Every other column has the
+    The columns ``tokens`` and ``seconds``, and ``shared`` where it is there, are a grid, by rising
+    tokens. Every other column has the
     name of a field of StepTable (``base``, ``attention``, ``request`` …) and one value, in the
     first row; it may be blank below.
 
@@ -36,13 +38,14 @@ def read_step_table(path: str | Path) -> StepTable:
     rows = read_csv(path, _GRID)
     if not rows:
         raise BadInput(f"{path}: no row in it; a step table has at least one")
-    unknown = [name for name in rows[0] if name not in (*_GRID, *_SCALARS)]
+    unknown = [name for name in rows[0] if name not in (*_GRID, _SHARED, *_SCALARS)]
     if unknown:
-        known = ", ".join((*_GRID, *_SCALARS))
+        known = ", ".join((*_GRID, _SHARED, *_SCALARS))
         raise BadInput(f"{path}: line 1: unknown column {unknown[0]!r}; known are {known}")
     grid = {
         name: np.array([_number(path, k, name, row[name]) for k, row in enumerate(rows, 2)])
-        for name in _GRID
+        for name in (*_GRID, _SHARED)
+        if name in rows[0]
     }
     falls = np.flatnonzero(np.diff(grid["tokens"]) <= 0)
     if len(falls):

@@ -45,6 +45,8 @@ __all__ = ["Load", "estimate", "kv_transfer", "reach", "step", "step_table"]
 
 # Tokens at which a step table is sampled: every engine step lies between, or in proportion beyond.
 _GRID = np.unique(np.round(np.geomspace(1, 32768, 46)))
+# What the ranks of data-parallel attention do together, with all their tokens.
+_TOGETHER = ("experts", "permute", "all_to_all")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -679,7 +681,9 @@ def step_table(
     filling = np.concatenate((_GRID, none, two))
     head = np.minimum(_GRID, max(float(np.max(side.batch)), 1.0))
     load = Load(decoding, 0.0, filling, 0.0, np.concatenate((head, two, two)))
-    spent = np.asarray(_unfloored(model, deployment, side, load, calibration)[0].total) - host
+    whole, parts = _unfloored(model, deployment, side, load, calibration)
+    spent = np.asarray(whole.total) - host
+    together = np.zeros(len(spent)) + sum(parts.get(kind, 0.0) for kind in _TOGETHER)
     grid, extra = spent[:count], spent[count : count + 2] - spent[count + 2 :]
     each = float(extra[1] - extra[0])
     read, read_window, pair, pair_window, window = _slopes(model, deployment, side, calibration)
@@ -689,6 +693,7 @@ def step_table(
         decode=each,
         tokens=_GRID,
         seconds=grid,
+        shared=together[:count] * engine.values["gpu"] if side.dp > 1 else np.zeros(0),
         decode_base=float(extra[0]) - each,
         attention=read,
         attention_window=read_window,

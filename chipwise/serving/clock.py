@@ -12,7 +12,15 @@ from chipwise.types import Array, StepTable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Clock", "clipped_pairs", "clock", "gap_bin", "gap_centre", "step_seconds"]
+__all__ = [
+    "Clock",
+    "clipped_pairs",
+    "clock",
+    "gap_bin",
+    "gap_centre",
+    "lockstep_end",
+    "step_seconds",
+]
 
 GAP_BITS = 40  # mantissa bits dropped: a bin is 2⁻¹² of its value wide
 GAP_FIRST = 4096 * (1023 - 34)  # gaps below 2⁻³⁴ s share the first bin
@@ -27,6 +35,7 @@ class Clock(NamedTuple):
     decode: float
     context: float
     grid: Array
+    shared: Array
     decode_base: float
     attention: float
     attention_window: float
@@ -45,12 +54,14 @@ def clock(table: StepTable, top: int) -> Clock:
         grid[beyond] = table.seconds[-1] * count[beyond] / table.tokens[-1]
     else:
         grid = np.zeros(top + 1)
+    shared = np.interp(count, table.tokens, table.shared) if len(table.shared) else 0.0 * count
     return Clock(
         float(table.base),
         float(table.prefill),
         float(table.decode),
         float(table.context),
         grid,
+        shared,
         float(table.decode_base),
         float(table.attention),
         float(table.attention_window),
@@ -105,6 +116,29 @@ def step_seconds(
         # Eager launches of a prefill overlap with the device's work.
         t = (t**3 + clock.launch**3) ** (1.0 / 3.0)
     return t
+
+
+@njit(cache=True)
+def lockstep_end(
+    clock: Clock, start: float, end: float, prefill: int, tokens: int, mean: int
+) -> float:
+    """When a rank's iteration ends, where what ranks do together goes by the mean of their tokens.
+
+    Parameters
+    ----------
+    clock : Clock
+        The step table, whose `shared` is what they do together.
+    start, end : float
+        Of the iteration, had all ranks as many tokens as this one. [s]
+    prefill, tokens, mean : int
+        Tokens that it prefills, all of its tokens, and the mean of the ranks. [token]
+    """
+    shift = clock.shared[mean] - clock.shared[tokens]
+    if shift == 0.0:
+        return end
+    floor = clock.launch if prefill > 0 else 0.0
+    own = ((end - start) ** 3 - floor**3) ** (1.0 / 3.0) + shift
+    return float(start + (own**3 + floor**3) ** (1.0 / 3.0))
 
 
 @njit(cache=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from chipwise.serving.clock import GAP_BINS, Clock
+from chipwise.serving.clock import GAP_BINS, Clock, lockstep_end
 from chipwise.serving.heap import heap, pop, push
 from chipwise.serving.plain import (
     COUNTS,
@@ -366,18 +366,23 @@ def play(
 
 @njit(cache=True)
 def play_together(f: Flags, clock: Clock, w: Wiring, who: Any, hall: Hall, nodes: Any) -> Any:
-    """As `play`, where every iteration begins in all engines together and lasts the longest."""
+    """As `play`, where every iteration begins in all engines together and lasts the longest.
+
+    What the engines do together in it goes by the mean of their tokens.
+    """
     np.random.seed(f.seed)  # noqa: NPY002 -- Numba's own generator, apart from NumPy's
     turns, iterations, row, now = np.zeros(2, np.int64), 0, np.zeros(9), 0.0
+    prefill, tokens = np.zeros(w.engines, np.int64), np.zeros(w.engines, np.int64)
     log, gone = np.zeros((1024 if f.record else 0, 9)), [(0, 0) for _ in range(0)]
     while hall.total[0].done < len(who):
         while next_arrival(hall) <= now:
             admit_one(f, f, w, who, hall, nodes, turns)
         began, end = iterations, now
+        tokens[:] = 0
         for k in range(w.engines):
             hall.engine[k].due = now
             if schedule_engine(f, clock, who, hall, nodes, k, row):
-                end = max(end, hall.engine[k].end)
+                prefill[k], tokens[k] = int(row[5]), int(row[5] + row[6])
                 if f.record:
                     log = noted(log, row, iterations)
                     gone.extend(
@@ -387,6 +392,11 @@ def play_together(f: Flags, clock: Clock, w: Wiring, who: Any, hall: Hall, nodes
         if iterations == began:
             now = next_arrival(hall)
             continue
+        mean = tokens.sum() // w.engines
+        for k in range(w.engines):
+            if tokens[k] > 0:
+                alone = hall.engine[k].end
+                end = max(end, lockstep_end(clock, now, alone, prefill[k], tokens[k], mean))
         if f.record:
             log[began:iterations, 1] = end
         now = end

@@ -1,5 +1,7 @@
 """Several engines behind a router, prefill and decode apart, and conversations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,6 +127,23 @@ def test_ranks_in_lockstep_wait_for_the_longest():
     assert list(run.steps["t_end"]) == [6.0, 6.0, 7.0, 7.0, 8.0, 8.0]
     free = serving.simulate(table, [0.0, 0.0], [100, 500], [3, 3], blocks=100, replicas=2)
     assert list(free.finish) == [4.0, 8.0]
+
+
+def test_what_ranks_do_together_goes_by_all_their_tokens():
+    grid = np.array([1.0, 1000.0])
+    table = StepTable(tokens=grid, seconds=0.02 * grid, shared=0.01 * grid)
+    flags = {"blocks": 100, "replicas": 2, "lockstep": True}
+    even = serving.simulate(table, [0.0, 0.0], [400, 400], [1, 1], **flags)
+    np.testing.assert_allclose(even.first, 8.0, rtol=1e-12)
+    # One prompt of 400 is 200 a rank for what both do, and 400 for what its own does.
+    alone = serving.simulate(table, [0.0], [400], [1], **flags)
+    np.testing.assert_allclose(alone.first, 4.0 + 2.0, rtol=1e-12)
+    uneven = serving.simulate(table, [0.0, 0.0], [400, 200], [1, 1], **flags)
+    np.testing.assert_allclose(uneven.first, 4.0 + 3.0, rtol=1e-12)
+    # Under the floor of launches the same parts count.
+    floored = replace(table, launch=5.0)
+    run = serving.simulate(floored, [0.0], [400], [1], **flags)
+    np.testing.assert_allclose(run.first, (6.0**3 + 5.0**3) ** (1 / 3), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -164,14 +164,12 @@ def test_runs_of_a_benchmark_are_told_apart_from_the_general_calibration(general
     ("name", "server"),
     [
         ("RTX4090_Llama-3.1-8B", [*RTX, "--kv-blocks", "2587", "--max-num-seqs", "256"]),
-        pytest.param(
+        (
             "RTXPRO6000_Qwen3-30B-A3B-Instruct-2507",
             [
                 *("--model", "Qwen3-30B-A3B", "--chip", "rtxpro6000", "--dp", "2", "--ep", "2"),
                 *("--max-num-seqs", "128", "--max-num-batched-tokens", "2048"),
             ],
-            # tpot 5.7 % off since the general calibration of 2026-11-28; it was 2.4 %.
-            marks=pytest.mark.xfail(reason="sixteen requests of a filling server tell too little"),
         ),
     ],
 )
