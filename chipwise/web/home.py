@@ -16,6 +16,7 @@ from chipwise.tables import number, short
 from chipwise.tables.kinds import KINDS
 from chipwise.web import charts, jobs, site
 from chipwise.web.forms import FORMS, read
+from chipwise.web.pages import Asked
 from chipwise.words import say
 
 __all__ = ["home"]
@@ -31,8 +32,6 @@ _ASKED = {
     "mode": "agg",
     "simulate": "0",
 }
-# Seconds that the first page waits for its numbers.
-_PATIENCE = 1.0
 # Its answer to whether the chip makes its buyers dependent.
 _DEPENDENCE = "dependence"
 
@@ -41,26 +40,21 @@ async def home(request: Request) -> Response:
     """What the H200 brings to China, what it costs, whether it may be had, what it binds."""
     lang, desk = site.language(request), request.app.state.desk
     asked = read(FORMS["plan"], _ASKED.items())
-    found, claims = await asyncio.gather(_soon(desk, "plan", asked), _soon(desk, "claims", {}))
+    begun = await asyncio.gather(jobs.soon(desk, "plan", asked), jobs.soon(desk, "claims", {}))
+    found, claims = (json.loads(each) if isinstance(each, str) else None for each in begun)
+    job = next((each.id for each in begun if isinstance(each, jobs.Job)), "")
     return site.show(
         request,
         "home.html",
         asked=_ASKED,
+        waiting=Asked("plan", pending=bool(job), job=job),
         document=KINDS["plan"].document(found, lang)[:1] if found else [],
         lines=[
-            *(_lines(found, lang) if found else [say(lang, "home.soon")]),
+            *(_lines(found, lang) if found else []),
             *_bound(claims or [], lang),
         ],
         charts=[chart for chart in (charts.pareto(found, lang) if found else None,) if chart],
     )
-
-
-async def _soon(at: jobs.Desk, kind: str, asked: Mapping[str, Any]) -> Any:
-    """An answer, if it is there before a visitor tires; else it is made for the next look."""
-    try:
-        return json.loads(await asyncio.wait_for(jobs.answer(at, kind, asked), _PATIENCE))
-    except TimeoutError:
-        return None
 
 
 def _lines(found: Answer, lang: str) -> list[str]:

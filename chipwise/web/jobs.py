@@ -22,10 +22,11 @@ from starlette.exceptions import HTTPException
 from chipwise.errors import BadInput, ChipwiseError, Infeasible
 from chipwise.web import work
 
-__all__ = ["Desk", "Job", "answer", "cancel", "close", "desk", "kept", "start"]
+__all__ = ["Desk", "Job", "answer", "cancel", "close", "desk", "kept", "soon", "start"]
 
 _SECONDS = {"short": 60.0, "long": 600.0}  # that a question may take, waiting not counted [s]
 _WAITING = 100  # questions that may wait
+_PATIENCE = 0.7  # that a visitor looks at nothing [s]
 _KEPT = 200  # answers and finished jobs that are kept
 _CANCELLED = "the question was cancelled"
 _CONTEXT = get_context("forkserver")
@@ -153,6 +154,26 @@ async def answer(at: Desk, kind: str, given: Mapping[str, Any]) -> str:
     _, future = start(at, kind, given)
     # Others may wait for the same; that one of them goes does not end it.
     return await asyncio.shield(future)
+
+
+async def soon(at: Desk, kind: str, given: Mapping[str, Any]) -> str | Job:
+    """The answer, as JSON, if it is there before a visitor tires; else the job that makes it.
+
+    A server that has just begun may have to compile first, which takes long.
+
+    Raises
+    ------
+    ChipwiseError, HTTPException, RuntimeError
+        As `answer` does.
+    """
+    found = kept(at, kind, given)
+    if found is not None:
+        return found
+    job, future = start(at, kind, given)
+    try:
+        return await asyncio.wait_for(asyncio.shield(future), _PATIENCE)
+    except TimeoutError:
+        return job
 
 
 def cancel(job: Job) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +17,8 @@ from chipwise.errors import ChipwiseError
 from chipwise.tables import Cell, Sheet, number, short
 from chipwise.tables.kinds import KINDS
 from chipwise.web import api, charts, jobs, site
-from chipwise.web.forms import FORMS, texts
+from chipwise.web.forms import FORMS
+from chipwise.web.pages import Asked, given_in
 from chipwise.words import say
 
 __all__ = ["claims", "policy"]
@@ -28,6 +31,8 @@ _GROUPS = {
     "denied": ("licence_denial", "prohibited"),
     "unknown": ("unknown",),
 }
+# Options that say which trade the map is of.
+_TERMS = ("to", "route", "end_user", "include")
 # What stands against TPP: its word, and the title of the map.
 _FIGURES = {
     "density": ("chart.density", "chart.density_title"),
@@ -38,36 +43,48 @@ _FIGURES = {
 async def policy(request: Request) -> Response:
     """All chips on a map of the rules with a day to move; one chip rule by rule and over time."""
     lang, desk = site.language(request), request.app.state.desk
-    given = texts(p for p in request.query_params.multi_items() if p[0] != "lang")
-    error, code, document, asked = "", 200, [], dict[str, Any]()
+    asked, question, document = Asked("policy", given_in(request)), dict[str, Any](), []
     try:
-        asked = api.asked(request, "policy")
-        if "chip" in asked:
-            document = KINDS["policy"].document(
-                json.loads(await jobs.answer(desk, "policy", asked)), lang
-            )
-            document += KINDS["policy_timeline"].document(questions.timeline(asked), lang)
+        question = api.asked(request, "policy")
+        if "chip" in question:
+            document = await run_in_threadpool(_of_chip, question, lang)
     except ChipwiseError as refused:
-        error, code = str(refused), site.status(refused)
-    where: dict[str, Any] = {
-        name: asked[name] for name in ("to", "route", "end_user", "include") if name in asked
-    }
-    found = json.loads(await jobs.answer(desk, "landscape", where))
-    at = _day(found["days"], str(asked.get("on") or catalog.as_of()))
+        asked = replace(asked, error=str(refused), code=site.status(refused))
+    where = {name: question[name] for name in _TERMS if name in question}
+    every = await jobs.soon(desk, "landscape", where)
+    if isinstance(every, jobs.Job):
+        asked = replace(asked, pending=True, job=every.id)
+    on = str(question.get("on") or catalog.as_of())
     return site.show(
         request,
         "policy.html",
-        code,
-        given=given,
-        error=error,
+        asked.code,
+        asked=asked,
         form=FORMS["policy"],
         chips=catalog.chip_name_index(),
-        days=found["days"],
-        at=at,
-        charts=[_map(found, axis, at, lang) for axis in _FIGURES],
+        models=(),
         document=document,
-        every=_statuses(found, at, lang),
+        **({"charts": []} if asked.pending else _landscape(json.loads(str(every)), on, lang)),
     )
+
+
+def _of_chip(question: Mapping[str, Any], lang: str) -> list[Sheet | str]:
+    """What the rules say of one chip, on a day and over time."""
+    return [
+        *KINDS["policy"].document(questions.policy(question), lang),
+        *KINDS["policy_timeline"].document(questions.timeline(question), lang),
+    ]
+
+
+def _landscape(found: Answer, on: str, lang: str) -> dict[str, Any]:
+    """What the page shows of all chips."""
+    at = _day(found["days"], on)
+    return {
+        "days": found["days"],
+        "at": at,
+        "charts": [_map(found, axis, at, lang) for axis in _FIGURES],
+        "every": _statuses(found, at, lang),
+    }
 
 
 def _day(days: Sequence[str], on: str) -> int:
@@ -142,10 +159,13 @@ def _statuses(found: Answer, at: int, lang: str) -> Sheet:
 async def claims(request: Request) -> Response:
     """Each claim recomputed, with its verdict and the sentence to print."""
     lang, desk = site.language(request), request.app.state.desk
-    found = json.loads(await jobs.answer(desk, "claims", {}))
+    begun = await jobs.soon(desk, "claims", {})
+    pending = isinstance(begun, jobs.Job)
+    found = [] if isinstance(begun, jobs.Job) else json.loads(begun)
     return site.show(
         request,
         "claims.html",
-        document=KINDS["claims"].document(found, lang),
+        asked=Asked("claims", pending=pending, job=begun.id if isinstance(begun, jobs.Job) else ""),
+        document=KINDS["claims"].document(found, lang) if found else [],
         claims=found,
     )

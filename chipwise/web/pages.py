@@ -21,7 +21,7 @@ from starlette.responses import Response
 from chipwise import answers, catalog, questions, report
 from chipwise import studies as kept
 from chipwise.errors import BadInput, ChipwiseError
-from chipwise.web import api, charts, jobs, site
+from chipwise.web import api, charts, jobs, site, work
 from chipwise.web.forms import FORMS, texts
 from chipwise.web.sheets import TOLD
 
@@ -31,6 +31,8 @@ __all__ = [
     "catalog_entry",
     "catalog_list",
     "compare",
+    "fleet",
+    "given_in",
     "plan",
     "simulate",
     "studies",
@@ -45,7 +47,8 @@ Draw = Callable[[Any, str], charts.Chart | None]
 class Asked:
     """A question of a page: its texts as given, its answer, or why there is none.
 
-    `pending` where the page is to begin the work and to show how far it is.
+    `pending` where the page is to show how far the work is; `job` its id, empty where the page is
+    to begin it.
     """
 
     kind: str
@@ -54,26 +57,34 @@ class Asked:
     error: str = ""
     code: int = HTTPStatus.OK
     pending: bool = False
+    job: str = ""
 
 
-async def ask(request: Request, kind: str, *, begun: bool = True) -> Asked:
+def given_in(request: Request) -> dict[str, list[str]]:
+    """What a URL asks, as it was written."""
+    return texts(p for p in request.query_params.multi_items() if p[0] != "lang")
+
+
+async def ask(request: Request, kind: str) -> Asked:
     """The question in a URL and its answer; neither where the URL asks nothing.
 
-    With `begun` false only an answer that is kept is given; the page begins the work itself.
+    What takes long the page begins itself, so that looking at an address starts nothing.
     """
-    given = texts(p for p in request.query_params.multi_items() if p[0] != "lang")
+    given = given_in(request)
     if not given:
         return Asked(kind)
     desk = request.app.state.desk
     try:
         question = api.asked(request, kind)
         text = jobs.kept(desk, kind, question)
-        if text is None and not begun:
+        if text is None and kind in work.LONG:
             return Asked(kind, given, pending=True)
-        text = text or await jobs.answer(desk, kind, question)
+        found = text or await jobs.soon(desk, kind, question)
     except ChipwiseError as error:
         return Asked(kind, given, error=str(error), code=site.status(error))
-    return Asked(kind, given, json.loads(text))
+    if isinstance(found, jobs.Job):
+        return Asked(kind, given, pending=True, job=found.id)
+    return Asked(kind, given, json.loads(found))
 
 
 def _shown(request: Request, template: str, asked: Asked, draws: Sequence[Draw]) -> Response:
@@ -107,7 +118,7 @@ async def compare(request: Request) -> Response:
 
 async def simulate(request: Request) -> Response:
     """Requests through a scheduler: begun in the background unless its answer is there."""
-    asked = await ask(request, "simulate", begun=False)
+    asked = await ask(request, "simulate")
     return _shown(request, "ask.html", asked, (charts.percentiles, charts.timeline))
 
 
@@ -119,7 +130,7 @@ async def train(request: Request) -> Response:
 
 async def fleet(request: Request) -> Response:
     """The example fleet over years and what a cut-off costs: begun in the background."""
-    asked = await ask(request, "fleet", begun=False)
+    asked = await ask(request, "fleet")
     return _shown(request, "ask.html", asked, (charts.fleet,))
 
 

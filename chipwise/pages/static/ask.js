@@ -1,4 +1,4 @@
-// Work in the background: begun by the page, shown as it goes on, stopped by its button.
+// Work in the background: begun by the page or before it, shown as it goes on, stopped by its button.
 "use strict";
 addEventListener("DOMContentLoaded", () => {
   document.querySelector(".ask")?.addEventListener("submit", ({ target }) => {
@@ -20,7 +20,7 @@ addEventListener("DOMContentLoaded", () => {
     bar.hidden = button.hidden = true;
   };
   const stop = () => fetch(`/jobs/${job}`, { method: "DELETE" });
-  let job = null;
+  let job = box.dataset.job;
 
   async function look() {
     const at = await (await fetch(`/jobs/${job}`)).json();
@@ -37,6 +37,7 @@ addEventListener("DOMContentLoaded", () => {
     if (job) stop();
   });
   (async () => {
+    if (job) return look();
     const answer = await fetch(`/jobs?${box.dataset.question}`, { method: "POST" });
     const begun = await answer.json();
     if (!answer.ok) return end(begun.error);
