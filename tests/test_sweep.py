@@ -7,8 +7,10 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -263,23 +265,24 @@ def test_no_worker_outlives_a_killed_driver(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """Two Ray nodes of one core each, as processes of this machine."""
     ray = pytest.importorskip("ray")
-    # Short: sockets lie in it, whose paths may have 107 characters.
-    folder = tmp_path_factory.mktemp("r")
     address = f"{HEAD}:{20000 + os.getpid() % 20000}"
-    nodes = [_node(folder, HEAD, "--head", f"--port={address.rpartition(':')[2]}")]
-    try:
-        _until(ray, address, 1, folder)
-        nodes.append(_node(folder, OTHER, f"--address={address}"))
-        _until(ray, address, 2, folder)
-        yield address
-    finally:
-        for node in reversed(nodes):
-            node.terminate()
-        for node in nodes:
-            node.wait(timeout=60)
+    nodes = []
+    # Short: the path of a socket in it may have 107 characters, and pytest's own are long.
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        try:
+            nodes.append(_node(folder, HEAD, "--head", f"--port={address.rpartition(':')[2]}"))
+            _until_all(ray, address, nodes, folder)
+            nodes.append(_node(folder, OTHER, f"--address={address}"))
+            _until_all(ray, address, nodes, folder)
+            yield address
+        finally:
+            for node in reversed(nodes):
+                node.terminate()
+            for node in nodes:
+                node.wait(timeout=60)
 
 
 # Ray takes 127.0.0.1 for "the address by which others see this machine", which need not answer;
@@ -287,14 +290,14 @@ def cluster(tmp_path_factory):
 HEAD, OTHER = ("127.0.0.2", "127.0.0.3") if sys.platform == "linux" else ("127.0.0.1",) * 2
 
 
-def _node(folder: Path, address: str, *options: str) -> subprocess.Popen:
+def _node(folder: str, address: str, *options: str) -> subprocess.Popen:
     """One Ray node of one core, which says in a file of the folder what it has to say."""
     program = Path(sys.executable).with_name("ray")
     small = ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000", "--block"]
-    quiet = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
+    quiet = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder}
     if "--head" in options:
         small.append("--include-dashboard=false")
-    with (folder / f"{address}.log").open("w", encoding="utf-8") as log:
+    with Path(folder, f"{address}.log").open("w", encoding="utf-8") as log:
         return subprocess.Popen(
             [program, "start", *options, f"--node-ip-address={address}", *small],
             env=quiet,
@@ -303,20 +306,29 @@ def _node(folder: Path, address: str, *options: str) -> subprocess.Popen:
         )
 
 
-def _until(ray, address: str, count: int, folder: Path) -> None:
+def _until_all(ray, address: str, nodes: list[subprocess.Popen], folder: str) -> None:
+    """Wait until every node is in the cluster; what they said, where one has ended instead."""
     limit = time.monotonic() + 120
-    while time.monotonic() < limit:
+    while time.monotonic() < limit and all(node.poll() is None for node in nodes):
+        time.sleep(1)
+        if not _answers(address):
+            continue
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR")
-            if sum(node["Alive"] for node in ray.nodes()) == count:
+            if sum(node["Alive"] for node in ray.nodes()) == len(nodes):
                 return
         except (ConnectionError, RuntimeError, ValueError):
             pass
         finally:
             ray.shutdown()
-        time.sleep(1)
-    told = "\n".join(log.read_text(encoding="utf-8") for log in folder.glob("*.log"))
-    raise AssertionError(f"no cluster of {count} nodes came up:\n{told}")
+    told = "\n".join(log.read_text(encoding="utf-8") for log in Path(folder).glob("*.log"))
+    raise AssertionError(f"no cluster of {len(nodes)} nodes came up:\n{told}")
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as tried:
+        return tried.connect_ex((host, int(port))) == 0
 
 
 @pytest.mark.slow
