@@ -68,6 +68,11 @@ def gptoss() -> Model:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a page that is served by a process of its own; whatever it wrote, it says."""
+    # What is compiled once after an installation is compiled here: a page gives a question a
+    # minute, which a machine that compiles and tests at once may need.
+    asked = ["plan", "llama-2-70b", "--chips", "h200,h20", "--isl", "2048", "--osl", "128"]
+    program = Path(sys.executable).with_name("chipwise")
+    subprocess.run([program, *asked], check=True, capture_output=True)
     folder = tmp_path_factory.mktemp("site")
     with served(folder) as (process, address):
         yield address
