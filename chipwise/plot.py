@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from statistics import median
 from typing import Any
 
 import matplotlib as mpl
@@ -22,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from chipwise.errors import BadInput, Infeasible
+from chipwise.intervals import BASES
 from chipwise.tables import number, short
 from chipwise.units import from_base
 from chipwise.words import say
@@ -349,6 +351,45 @@ def _frontier(axes: Axes, answer: Answer, word: _Say) -> str:
     return word("plot.frontier_reading", **shares) if len(shares) == 2 else word("law.nothing")
 
 
+_MARKS = {"ttft_ms": "o", "tpot_ms": "^", "tokens_per_s": "s", "tokens_per_s_per_chip": "s"}
+_MANY = 400  # pairs from which points are drawn as an image: a page of paths would be megabytes
+
+
+def _fidelity(axes: Axes, answer: Answer, word: _Say) -> str:
+    """Predicted against measured with interval bars, colours by basis, shapes by quantity."""
+    pairs = answer["compared"]
+    marks = [q for q in _MARKS if any(p["quantity"] == q for p in pairs)]
+    for colour, basis in zip(_COLOURS, (*BASES, ""), strict=True):
+        for quantity in marks:
+            some = [p for p in pairs if (p["basis"], p["quantity"]) == (basis, quantity)]
+            x, y = [p["measured"] for p in some], [p["predicted"] for p in some]
+            image: dict[str, Any] = {"color": colour, "rasterized": len(pairs) > _MANY}
+            axes.plot(x, y, _MARKS[quantity], ms=3 if len(pairs) < _MANY else 1.6, **image)
+            bars = [(p["measured"], p["low"], p["high"]) for p in some if p["low"] is not None]
+            if bars:
+                axes.vlines(*zip(*bars, strict=True), lw=0.8, alpha=0.25, **image)
+        if basis and any(p["basis"] == basis for p in pairs):
+            axes.plot([], [], color=colour, lw=3, label=basis)
+    for quantity in marks:
+        axes.plot([], [], _MARKS[quantity], color=SOFT, label=word(f"plot.{quantity}"))
+    ends = [f(p[k] for p in pairs for k in ("measured", "predicted")) for f in (min, max)]
+    axes.plot(ends, ends, color=SOFT, lw=1, label=word("plot.equal"))
+    axes.set(
+        xscale="log", yscale="log", xlabel=word("plot.measured"), ylabel=word("plot.predicted")
+    )
+    _plain(axes, "x", "y")
+    if ends[1] > 1e3 * ends[0]:
+        axes.xaxis.set_major_locator(LogLocator())
+        axes.yaxis.set_major_locator(LogLocator())
+    _legend(axes)
+    off = median(abs(p["predicted"] / p["measured"] - 1.0) for p in pairs)
+    held = [p["low"] <= p["measured"] <= p["high"] for p in pairs if p["low"] is not None]
+    told = {"count": len(pairs), "off": number(100 * off)}
+    if not held:
+        return word("plot.fidelity_bare", **told)
+    return word("plot.fidelity_reading", **told, held=number(100 * sum(held) / len(held)))
+
+
 FIGURES: Mapping[str, Drawing] = {
     "pareto": Drawing(("plan",), _pareto, lambda a: bool(_priced(a))),
     "memory": Drawing(
@@ -363,6 +404,7 @@ FIGURES: Mapping[str, Drawing] = {
     "fleet": Drawing(("fleet",), _fleet, lambda a: bool(a["serve"])),
     "diversification": Drawing(("fleet",), _diversification, lambda a: bool(a["diversification"])),
     "frontier": Drawing(("frontier",), _frontier, lambda a: bool(a["points"])),
+    "fidelity": Drawing(("validate",), _fidelity, lambda a: bool(a.get("compared"))),
 }
 
 

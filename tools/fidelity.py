@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
-from chipwise import catalog, habits, intervals, validation
+from chipwise import catalog, habits, intervals, plot, validation
 from chipwise.catalog.factors import read_calibration
 from chipwise.catalog.files import DATA
 from chipwise.catalog.measured import table
@@ -340,21 +338,26 @@ def blanked(general: Calibration) -> str:
     return str(moved)
 
 
-def plots(left: Left) -> None:
-    """Measured against predicted of stacks that were left out, as two small pictures."""
-    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-    for k, (name, axes) in enumerate(
-        zip(("ttft", "tpot"), reversed(figure.subplots(1, 2)), strict=True)
-    ):
-        truth = np.array([(m.ttft, m.tpot)[k] for m in left.measured]) * 1e3
-        logs = left.logs[:, k]
-        known = ~np.isnan(logs)
-        ends = np.array([truth[known].min(), truth[known].max()])
-        axes.loglog(truth[known], (truth * np.exp(logs))[known], ".", ms=2, rasterized=True)
-        axes.loglog(ends, ends, "k-", lw=0.8)
-        axes.set(title=name, xlabel="measured [ms]", ylabel="predicted [ms]")
-    with rc_context({"svg.hashsalt": "chipwise"}):
-        figure.savefig(PICTURE, dpi=120, metadata={"Date": None})
+def plot_left_out(found: Sequence[Left], widths: Mapping[str, Mapping[str, float]]) -> str:
+    """Draw measured against predicted of all that was left out; the sentence under it."""
+    pairs = [
+        {
+            "basis": left.basis,
+            "quantity": f"{name}_ms",
+            "measured": truth * 1e3,
+            "predicted": truth * 1e3 * math.exp(log),
+            "low": truth * 1e3 * math.exp(log - widths[left.basis][name]),
+            "high": truth * 1e3 * math.exp(log + widths[left.basis][name]),
+        }
+        for left in found
+        for k, name in enumerate(("ttft", "tpot"))
+        for m, log in zip(left.measured, left.logs[:, k], strict=True)
+        for truth in ((m.ttft, m.tpot)[k],)
+        if not math.isnan(log)
+    ]
+    picture, reading = plot.render("fidelity", "validate", {"compared": pairs}, "en", "svg")
+    PICTURE.write_bytes(picture)
+    return reading
 
 
 def same(made: str, shipped: Path) -> str:
@@ -416,13 +419,13 @@ def main() -> None:
     made = fitting.text(fitted, found, local=False)
     by_basis = {left.basis: left for left in found}
     general = catalog.calibration()
-    plots(by_basis["stack"])
     parts = {
         "calibration": general.id,
         "same": same(made, DATA / "calibration.json"),
         "count": str(len(measured)),
         "stacks": str(len(Counter(m.stack for m in measured))),
         "cross_validation": cross_validation(found, fitted.widths),
+        "reading": plot_left_out(found, fitted.widths),
         "intervals": intervals_table(found, fitted.widths),
         "ablation": ablation(measured, guess),
         "residuals": without_residuals(measured, fitted, by_basis["seen"]),

@@ -73,13 +73,19 @@ def _truths(kind: str, row: Row) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Off:
-    """A quantity of a row: predicted over measured, and whether the interval held, if any."""
+    """A quantity of a row, predicted and measured; the bounds are 0 and ∞ where it has none."""
 
     row: int
     quantity: str
     made: float
+    low: float
+    high: float
     truth: float
-    held: bool | None
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the interval held, if there is one."""
+        return self.low <= self.truth <= self.high if math.isfinite(self.high) else None
 
 
 def _compared(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> list[_Off]:
@@ -90,8 +96,7 @@ def _compared(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> list[_Of
         for name, truth in _truths(kind, rows[i]).items():
             made, low, high = serving.bounds_of(line, name)
             if made is not None and truth > 0:
-                held = low <= truth <= high if math.isfinite(high) else None
-                found.append(_Off(i, name, made, truth, held))
+                found.append(_Off(i, name, made, low, high, truth))
     return found
 
 
@@ -113,7 +118,8 @@ def report(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> dict[str, A
     dict
         rows, predicted, and for each quantity count, median_ape, mean_ape, p90_ape, bias (median
         of predicted over measured), spearman, coverage; the same under by_basis, by_chip,
-        by_model, by_engine; the twenty worst rows, with a guess at the cause; the refused rows.
+        by_model, by_engine; every pair that was compared, with its interval; the twenty worst
+        rows, with a guess at the cause; the refused rows.
     """
     compared = _compared(kind, rows, lines)
     names = [_names(row, line) for row, line in zip(rows, lines, strict=True)]
@@ -127,6 +133,7 @@ def report(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> dict[str, A
         for off in compared:
             groups[names[off.row][by]].append(off)
         whole[f"by_{by}"] = {key: _errors(those) for key, those in sorted(groups.items())}
+    whole["compared"] = [_pair(off, rows[off.row], names[off.row]) for off in compared]
     odd = serving.suspects(serving.measured(rows)) if kind == "serving" else {}
     worst = sorted(compared, key=lambda off: -abs(math.log(off.made / off.truth)))[:_WORST]
     whole["worst"] = [_told(off, rows[off.row], names[off.row], odd) for off in worst]
@@ -136,14 +143,23 @@ def report(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> dict[str, A
     return whole
 
 
-def _told(off: _Off, row: Row, names: Mapping[str, str], odd: Mapping[str, str]) -> dict[str, Any]:
+def _pair(off: _Off, row: Row, names: Mapping[str, str]) -> dict[str, Any]:
+    bounded = math.isfinite(off.high)
     return {
         "row": off.row,
         "id": row.get("id", ""),
         **names,
         "quantity": off.quantity,
-        "predicted": off.made,
         "measured": off.truth,
+        "predicted": off.made,
+        "low": off.low if bounded else None,
+        "high": off.high if bounded else None,
+    }
+
+
+def _told(off: _Off, row: Row, names: Mapping[str, str], odd: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **_pair(off, row, names),
         "ratio": off.made / off.truth,
         "guess": odd.get(row.get("id", "")) or _guess(off, row, names),
     }

@@ -97,6 +97,26 @@ def test_the_report_of_a_perfect_table_has_no_error(general: Calibration) -> Non
         assert errors["spearman"] == pytest.approx(1.0)
 
 
+def test_what_was_compared_is_told_with_its_interval(general: Calibration) -> None:
+    rows = [ROW, {**ROW, "tpot_ms": ""}, {**ROW, "model": "nobody/knows"}]
+    lines = list(validation.predict("serving", rows, general))
+    found = validation.report("serving", rows, lines)
+    pairs = found["compared"]
+    assert [(p["row"], p["quantity"]) for p in pairs] == [
+        (0, "ttft_ms"),
+        (0, "tpot_ms"),
+        (1, "ttft_ms"),
+    ]
+    for pair in pairs:
+        name = pair["quantity"].removesuffix("_ms")
+        line = lines[pair["row"]]
+        ends = (pair[k] for k in ("low", "predicted", "high"))
+        assert tuple(ends) == tuple(line[f"pred_{name}{end}_ms"] for end in ("_low", "", "_high"))
+        assert pair["measured"] == float(ROW[pair["quantity"]])
+    held = [p["low"] <= p["measured"] <= p["high"] for p in pairs if p["quantity"] == "ttft_ms"]
+    assert found["quantities"]["ttft_ms"]["coverage"] == pytest.approx(np.mean(held))
+
+
 def test_the_worst_row_comes_first(general: Calibration) -> None:
     rows = [{**ROW, "id": "near"}, {**ROW, "id": "far", "tpot_ms": "0.01"}]
     found = validation.report("serving", rows, list(validation.predict("serving", rows, general)))
