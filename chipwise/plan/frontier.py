@@ -2,17 +2,16 @@
 
 A chip that is not made has a TPP, a memory bandwidth and an I/O bandwidth, within what a process
 gives: TPP for each mm² and each watt as the best real chip of that process has, memory as its
-stacks deliver. Speed never falls with any of the three, so the best chip stands at a limit of the
-process or just inside a threshold of the rule; both are on the grid, and the rule's own condition
-says which of the grid is inside.
+stacks deliver. Speed never falls with bandwidth, nor with the arithmetic that a chip reaches; that
+is most where its watts just feed the rate. `edge` says which figures are then to be looked at, and
+the rule's own condition which of these are inside.
 """
 
 from __future__ import annotations
 
-import ast
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import cast
 
 import numpy as np
@@ -20,6 +19,8 @@ import numpy as np
 from chipwise import perf, policy
 from chipwise.errors import BadInput, ChipwiseError, Infeasible
 from chipwise.perf import engines
+from chipwise.perf.scales import scale, starved
+from chipwise.plan import edge
 from chipwise.policy.metrics import BITS
 from chipwise.types import (
     Array,
@@ -55,12 +56,6 @@ _DEGREES = (1, 2, 4, 8)
 _BATCHES = 2.0 ** -np.arange(0.0, 10.0)
 # Under a limit of the time for a token, the largest batch that keeps it is wanted.
 _FINER = 2.0 ** -np.arange(0.0, 10.0, 0.25)
-# Points between the thresholds, for the curve.
-_BETWEEN = 16
-# Thresholds below this share of what a process gives are no chip's limit: densities, years.
-_LEAST = 0.02
-_LAST_BIT = 1e-9
-_NUMBERS = ("tpp", "density", "memory_bandwidth", "io_bandwidth", "link_bandwidth")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +164,10 @@ class _Grid:
     bound: Array
 
 
+# TPP, bandwidths of memory and I/O as rules count them, whether it is inside.
+_Row = tuple[float, float, float, bool]
+
+
 # -- the process ---------------------------------------------------------------------------------
 
 
@@ -237,9 +236,9 @@ def _capacity(process: Process) -> float:
 
 
 def make_chip(
-    process: Process, tpp: Numeric, memory_bandwidth: Numeric, io_bandwidth: float
+    process: Process, tpp: Numeric, memory_bandwidth: Numeric, io_bandwidth: Numeric
 ) -> Chip:
-    """A chip that is not made; where TPP and memory bandwidth are arrays, a whole grid of them.
+    """A chip that is not made; where its figures are arrays, many of them, all with links or none.
 
     Parameters
     ----------
@@ -253,8 +252,8 @@ def make_chip(
     like, link = process.like, io_bandwidth - _host(process.like)
     facts = {name: fact for name, fact in like.facts.items() if name == "process"}
     scaleup = None
-    if like.scaleup is not None and link > 0:
-        scaleup = Link(like.scaleup.name, like.scaleup.chips, link / 2.0)
+    if like.scaleup is not None and np.all(np.asarray(link) > 0):
+        scaleup = Link(like.scaleup.name, like.scaleup.chips, cast("float", link / 2.0))
     else:
         facts["scaleup_domain"] = Fact(1.0, "chip", "derived", "derived")
     return replace(
@@ -413,46 +412,6 @@ def speeds(
 # -- the rule ------------------------------------------------------------------------------------
 
 
-def _constants(rules: Iterable[Rule]) -> list[float]:
-    """Numbers that stand in the conditions: every threshold is one of them."""
-    return sorted(
-        {
-            float(node.value)
-            for rule in rules
-            for node in ast.walk(policy.parse(rule.condition).tree)
-            if isinstance(node, ast.Constant)
-            and isinstance(node.value, int | float)
-            and not isinstance(node.value, bool)
-        }
-    )
-
-
-def _axis(near: Iterable[float], most: float) -> Array:
-    """Whole numbers just below, at and above some values, with others between, up to a limit."""
-    most = math.floor(most)
-    beside = {math.floor(v) + step for v in near for step in (-1, 0, 1)}
-    spread = np.floor(np.linspace(most / _BETWEEN, most, _BETWEEN))
-    least = max(_LEAST * most, 1.0)
-    return np.array(sorted({v for v in (*beside, *spread, most) if least <= v <= most}), float)
-
-
-def _axes(process: Process, rules: Sequence[Rule], most: float) -> tuple[Array, Array, Array]:
-    """TPP, and bandwidths in the rules' unit, of the grid."""
-    constants, square = _constants(rules), from_base(process.die_area, "mm2")
-    names = {name for rule in rules for name in policy.parse(rule.condition).names}
-    widest = from_base(process.rate * process.stacks, "GB/s")
-    host, whole = (from_base(f(process.like), "GB/s") for f in (_host, _most_io))
-    io = [whole]
-    if names & {"io_bandwidth", "link_bandwidth"}:
-        shift = host if "link_bandwidth" in names else 0.0
-        below = {c + shift - 1 for c in constants if c >= _LEAST * whole}
-        io = sorted({*(v for v in below if host <= v <= whole), host, whole})
-    tpp = _axis((v for c in constants for v in (c, c * square)), most)
-    read = constants if "memory_bandwidth" in names else []
-    memory = _axis((v for c in read for v in (c, *(c - i for i in io))), widest)
-    return tpp, memory, np.array(io)
-
-
 def _plain(process: Process) -> dict[str, float | bool | str | None]:
     """What conditions may ask of a chip beside its figures."""
     like, node = process.like, _number(process.like, "process")
@@ -468,66 +427,101 @@ def _plain(process: Process) -> dict[str, float | bool | str | None]:
     }
 
 
-def _better(rule: Rule, values: Mapping[str, float | bool | str | None]) -> bool:
-    """Whether values have the better of a rule's outcomes; what is unknown has not."""
-    truth = policy.holds(rule.condition, values)
-    return truth is (rule.effect == "relax")
+def _room(process: Process, most: float) -> edge.Room:
+    return edge.Room(
+        _plain(process),
+        from_base(process.die_area, "mm2"),
+        most,
+        float(np.floor(from_base(process.rate * process.stacks, "GB/s"))),
+        from_base(_host(process.like), "GB/s"),
+        from_base(_most_io(process.like), "GB/s"),
+    )
 
 
-def _insides(
-    process: Process, rules: Sequence[Rule], tpp: Array, memory: Array, io: Array
-) -> Array:
-    plain, square = _plain(process), from_base(process.die_area, "mm2")
-    host = from_base(_host(process.like), "GB/s")
+def _rates(
+    process: Process, rules: Sequence[Rule], room: edge.Room, calibration: Calibration
+) -> tuple[float, ...]:
+    """TPPs to look at, those first of which a chip with so many watts reaches most."""
+    most = make_chip(process, room.most, 1.0, _most_io(process.like))
+    tpp = edge.steps(rules, room, [room.most * float(np.exp(starved(most)))])
+    chips = make_chip(process, tpp, np.ones(tpp.shape), _most_io(process.like))
+    reached = tpp * scale(calibration, chips).compute
+    return edge.rates(rules, room, map(float, tpp[np.lexsort((tpp, -reached))]))
 
-    def inside(t: float, m: float, i: float) -> bool:
-        row = {
-            **plain,
-            "tpp": t,
-            "memory_bandwidth": m,
-            "io_bandwidth": i,
-            "link_bandwidth": max(i - host, 0.0),
-        }
-        # Just at a threshold the last bit of the area must not decide.
-        density, near = t / square, round(t / square, 6)
-        ways = {density, near} if abs(near - density) < _LAST_BIT else {density}
-        return all(_better(rule, {**row, "density": way}) for rule in rules for way in ways)
 
-    return np.array([inside(*row) for row in zip(tpp, memory, io, strict=True)])
+def _joined(grids: Iterable[_Grid]) -> _Grid:
+    each = tuple(grids)
+    columns = ([getattr(grid, f.name) for grid in each] for f in fields(_Grid))
+    return _Grid(*map(np.concatenate, columns))
 
 
 def _grid(
     process: Process,
-    rules: Sequence[Rule],
-    most: float,
+    rows: Sequence[_Row],
     asked: tuple[Model, Workload, Calibration],
     form: Mapping[str, str],
 ) -> _Grid:
-    """Every combination of the axes, with its speeds."""
+    """Chips with their speeds, those with links and those without apart."""
     model, load, calibration = asked
-    axes = _axes(process, rules, most)
-    parts = []
-    for io in axes[2]:
-        tpp, memory = (a.ravel() for a in np.meshgrid(axes[0], axes[1], indexing="ij"))
-        chip = make_chip(
-            process,
-            tpp,
-            to_base(1.0, "GB/s") * memory,
-            to_base(float(io), "GB/s"),
+    host, unit = from_base(_host(process.like), "GB/s"), to_base(1.0, "GB/s")
+    grids = []
+    for linked in (True, False):
+        some = [row for row in rows if (row[2] > host) is linked]
+        if some:
+            tpp, memory, io, inside = (np.array(column) for column in zip(*some, strict=True))
+            chips = make_chip(process, tpp, unit * memory, unit * io)
+            found = speeds(
+                model,
+                chips,
+                load,
+                calibration,
+                weights=form["weights"],
+                kv=form["kv"],
+                backend=form["backend"],
+            )
+            grids.append(_Grid(tpp, memory, io, inside, *found))
+    return _joined(grids)
+
+
+def _peaks(grid: _Grid) -> list[float]:
+    """I/O bandwidths beside those at which one of the speeds is greatest of its neighbours."""
+    inside = grid.inside.astype(bool)
+    io = np.unique(grid.io[inside])
+    near: set[float] = set()
+    for by in (grid.prefill, grid.decode):
+        top = np.array([by[inside & (grid.io == i)].max() for i in io])
+        wide = np.concatenate(([-np.inf], top, [-np.inf]))
+        for at in map(int, np.flatnonzero((top >= wide[:-2]) & (top >= wide[2:]))):
+            low, high = io[max(at - 1, 0)], io[min(at + 1, len(io) - 1)]
+            near.update(range(math.ceil(low), math.floor(high) + 1))
+    return sorted(near)
+
+
+def _searched(
+    process: Process,
+    rules: Sequence[Rule],
+    room: edge.Room,
+    asked: tuple[Model, Workload, Calibration],
+    form: Mapping[str, str],
+) -> tuple[_Grid, Array]:
+    """The chips that could be best, inside and without the rules, and the curve's bandwidths."""
+    rates = _rates(process, rules, room, asked[2])
+
+    def best(pairs: Iterable[tuple[float, float]]) -> list[_Row]:
+        """Of each pair of bandwidths the chip inside that reaches most."""
+        firsts = (
+            (next((t for t in rates if edge.inside(rules, room, t, m, i)), None), m, i)
+            for m, i in pairs
         )
-        found = speeds(
-            model,
-            chip,
-            load,
-            calibration,
-            weights=form["weights"],
-            kv=form["kv"],
-            backend=form["backend"],
-        )
-        alike = np.full(tpp.shape, io)
-        inside = _insides(process, rules, tpp, memory, alike)
-        parts.append((tpp, memory, alike, inside, *found))
-    return _Grid(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return [(t, m, i, True) for t, m, i in firsts if t is not None]
+
+    memory, pairs = edge.ends(rules, room)
+    free = (rates[0], room.widest, room.whole)
+    rows = [*best([*pairs, *edge.along(rules, room)]), (*free, edge.inside(rules, room, *free))]
+    grid = _grid(process, rows, asked, form)
+    if grid.inside.any() and (finer := best(edge.along(rules, room, _peaks(grid)))):
+        grid = _joined([grid, _grid(process, finer, asked, form)])
+    return grid, memory
 
 
 def _point(grid: _Grid, at: int, process: Process) -> FrontierPoint:
@@ -662,12 +656,11 @@ def _worth(points: Sequence[FrontierPoint], cut_down: Mapping[str, str]) -> tupl
 
 
 def _check(rules: Sequence[Rule], process: Process) -> None:
-    names = {name for rule in rules for name in policy.parse(rule.condition).names}
-    if not names.intersection(_NUMBERS):
+    if edge.named(rules).isdisjoint(edge.NUMBERS):
         spelt = ", ".join(rule.id for rule in rules)
         raise BadInput(
             f"{spelt} sets no figure that a chip could stay inside; give a rule on "
-            f"{', '.join(_NUMBERS)}"
+            f"{', '.join(edge.NUMBERS)}"
         )
     for name in ("die_area", "power", "rate", "size", "stacks"):
         value = getattr(process, name)
@@ -735,7 +728,7 @@ def frontier(
     )
     form = {"weights": weights, "kv": kv, "backend": backend}
     asked = (model, load, calibration)
-    grid = _grid(process, rules, most, asked, form)
+    grid, memory = _searched(process, rules, _room(process, most), asked, form)
     everywhere = np.full(grid.tpp.shape, True)  # noqa: FBT003 - a mask
     inside = grid.inside.astype(bool)
     chosen = {
@@ -747,9 +740,12 @@ def frontier(
         for where, mask in (("inside", inside), ("free", everywhere))
     }
     picked = {k: None if at is None else _point(grid, at, process) for k, at in chosen.items()}
+    ends = [
+        grid.memory[at] for (_, where), at in chosen.items() if where == "inside" and at is not None
+    ]
     rows = [
         _best(grid, grid.decode, grid.prefill, inside & (grid.memory == m))
-        for m in np.unique(grid.memory)
+        for m in np.unique([*memory, *ends])
     ]
     wholes = {c.id: c for c in catalog}
     bounds = {

@@ -66,6 +66,19 @@ def test_more_arithmetic_is_never_slower(case: dict, more: float) -> None:
     assert run(case, fast).throughput >= run(case, chip).throughput * (1 - 1e-12)
 
 
+@settings(max_examples=30, deadline=None)
+@given(cases, st.floats(1.0, 4.0))
+def test_more_arithmetic_at_the_same_watts_costs_no_more_than_the_habit_says(
+    case: dict, more: float
+) -> None:
+    """What watts do not feed could be clocked down; the fitted habit takes a little more."""
+    chip = roomy(catalog.chip(case["chip"]))
+    fast = replace(chip, flops={name: rate * more for name, rate in chip.flops.items()})
+    least = more ** min(1.0 - GENERAL.yields.values["watts"], 0.0)
+    assert least > 0.8
+    assert run(case, fast).throughput >= run(case, chip).throughput * least * (1 - 1e-12)
+
+
 @settings(max_examples=60, deadline=None)
 @given(cases, st.floats(1.0, 4.0))
 def test_more_memory_never_holds_less(case: dict, more: float) -> None:
