@@ -147,8 +147,9 @@ def figures(numbers: dict[str, Any]) -> dict[str, tuple[float, str, str]]:
             f"serving{name}": (row["base"] * MILLION, "USD", f"cost without it: {what}"),
         }
     for name, years in numbers["domestic_bought"].items():
-        count = years["2026"]
-        found[f"domestic_2026_{name}"] = (count, "chip", f"domestic chips bought in 2026, {name}")
+        for year in ("2026", "2027"):
+            what = f"domestic chips bought in {year}, {name}"
+            found[f"domestic_{year}_{name}"] = (years[year], "chip", what)
     return found
 
 
