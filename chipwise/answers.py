@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chipwise import catalog, serving
+from chipwise import catalog, perf, serving
 from chipwise.claims import Judged, sentence
 from chipwise.perf import engines
 from chipwise.perf.training_memory import TrainingMemory, training_total
@@ -64,6 +64,7 @@ __all__ = [
     "fact",
     "fleet",
     "frontier",
+    "loads",
     "model",
     "model_entry",
     "placed",
@@ -71,6 +72,7 @@ __all__ = [
     "price",
     "price_fields",
     "region",
+    "roofline",
     "row",
     "rule",
     "rule_fields",
@@ -233,6 +235,54 @@ def estimate(
         **_row(of, load),
         "status": of.verdict.status if of.verdict else None,
     }
+
+
+def roofline(
+    made: Deployment, found: Mapping[str, Sequence[perf.Operator]]
+) -> list[dict[str, Any]]:
+    """Operators of a step of prefill and of decode, beside what the roofline of their chip allows.
+
+    Parameters
+    ----------
+    made : Deployment
+        Where they run.
+    found : mapping
+        As `perf.operators` tells them.
+    """
+    sides = {"prefill": made.prefill or made.decode, "decode": made.decode}
+    return [_phase(phase, sides[phase].chip, ran) for phase, ran in found.items()]
+
+
+def _phase(phase: str, on: Chip, ran: Sequence[perf.Operator]) -> dict[str, Any]:
+    assert on.memory_bandwidth is not None
+    peaks = {of.peak: on.flops[of.peak] for of in ran if of.flops}
+    return {
+        "phase": phase,
+        "chip": on.id,
+        "flop_per_s": peaks,
+        "memory_bandwidth_bytes_per_s": on.memory_bandwidth,
+        "operators": [
+            {
+                "operator": of.kind,
+                "role": of.role or None,
+                "format": of.peak if of.flops else None,
+                "flops": of.flops,
+                "bytes": of.bytes,
+                "time_s": of.seconds,
+                "flop_per_byte": of.flops / of.bytes if of.bytes else None,
+                "attained_flop_per_s": of.flops / of.seconds,
+                "attainable_flop_per_s": _attainable(of, on.memory_bandwidth, peaks),
+            }
+            for of in ran
+        ],
+    }
+
+
+def _attainable(of: perf.Operator, bandwidth: float, peaks: Mapping[str, float]) -> float:
+    """The roofline: arithmetic's rate, or what memory can feed it with. [flop/s]"""
+    if not of.flops:
+        return 0.0
+    return min(peaks[of.peak], of.flops / of.bytes * bandwidth if of.bytes else math.inf)
 
 
 def row(of: PlanRow, load: Workload) -> dict[str, Any]:
@@ -488,6 +538,13 @@ def simulation(of: Played, served: Served | None = None, since: float = 0.0) -> 
         "elapsed_s": of.elapsed,
         **({} if served is None else {"measured": _measured(run, served, since)}),
     }
+
+
+def loads(load: str, every: Mapping[float, Mapping[str, Any]]) -> dict[str, Any]:
+    """Simulations at several loads, in short; `load` is ``rate`` or ``concurrency``."""
+    told = ("ttft_s", "tpot_s", "output_tokens_per_s", "goodput_share")
+    short = [{"load": each, **{k: every[each][k] for k in told}} for each in sorted(every)]
+    return {"load": load, "loads": short}
 
 
 def _measured(of: Simulation, served: Served, since: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Answers → figures for papers and reports, a function each, with a sentence to read under it.
+"""Charts → figures for papers and reports, a function for each shape of `chipwise.figures`.
 
-All numbers come from the answer. A figure is drawn without global state, in colours that the
-colour-blind tell apart (Okabe and Ito 2008), and the same answer gives the same bytes.
+All numbers and words come from the chart. A figure is drawn without global state, in colours that
+the colour-blind tell apart (Okabe and Ito 2008), and the same answer gives the same bytes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
-from functools import partial
-from statistics import median
 from typing import Any
 
 import matplotlib as mpl
@@ -20,18 +17,18 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, YearLocator
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from chipwise import figures
 from chipwise.errors import BadInput, Infeasible
+from chipwise.figures import FIGURES, Chart
 from chipwise.intervals import BASES
-from chipwise.tables import number, short
-from chipwise.units import from_base
-from chipwise.words import say
+from chipwise.tables import number
 
-__all__ = ["FIGURES", "FORMATS", "Drawing", "draw", "figures_of", "inline", "render"]
+__all__ = ["FORMATS", "draw", "inline", "render"]
 
 Answer = Mapping[str, Any]
-_Say = Callable[..., str]
 FORMATS = ("svg", "pdf", "png")
 INK, SOFT, RULE, PAPER = "#1b1f24", "#57606b", "#d8dee5", "#fffffe"
 # Okabe and Ito's palette, without its black and yellow: those vanish on dark and light paper.
@@ -46,160 +43,173 @@ _STATUS = {
     "prohibited": "#a03c78",
     "unknown": "#999999",
 }
+_SHAPES = "os^Dvp*"
 _WIDTH, _HEIGHT = 6.4, 3.9  # [inch]
 # Fonts that have Chinese, those made for it first.
 _CHINESE = (
     *("Noto Sans CJK SC", "Source Han Sans SC", "Noto Sans SC", "WenQuanYi Micro Hei"),
     *("WenQuanYi Zen Hei", "Microsoft YaHei", "PingFang SC", "SimHei", "Noto Sans CJK JP"),
 )
-_PARTS = ("weights", "kv", "activations", "buffers", "reserve")
-_TRAINED = ("weights", "gradients", "optimiser", "activations", "buffers")
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """How a figure is drawn: of which `kinds` of answers, by `paint`, which returns its reading.
-
-    `fits` tells whether an answer has something to show; `named` that rows have long names.
-    """
-
-    kinds: tuple[str, ...]
-    paint: Callable[[Axes, Answer, _Say], str]
-    fits: Callable[[Answer], bool]
-    named: bool = False
+# -- the shapes ----------------------------------------------------------------------------------
 
 
-# -- the figures ---------------------------------------------------------------------------------
-
-
-def _name(row: Answer) -> str:
-    made = row["deployment"]
-    sides = [made[side]["chip"] for side in ("prefill", "decode") if made[side]]
-    return " → ".join(dict.fromkeys(map(short, sides)))
-
-
-def _priced(answer: Answer) -> list[Answer]:
-    """Deployments that have a cost: each chip's best, and those apart that are on the front."""
-    front = [each["deployment"] for each in answer["pareto"]]
-    return [
-        row
-        for row in (*answer["chips"], *answer["apart"])
-        if row["feasible"]
-        and row["usd_per_million_output_tokens"]
-        and row["tpot_s"]
-        and (not row["deployment"]["prefill"] or row["deployment"] in front)
-    ]
-
-
-def _pareto(axes: Axes, answer: Answer, word: _Say) -> str:
-    """Cost against time per token with interval bars, the front drawn through."""
-    front = [each["deployment"] for each in answer["pareto"]]
-    points = []
-    for row in _priced(answer):
-        x = [from_base(row["tpot_s"][k], "ms") for k in ("value", "low", "high")]
-        y = [row["usd_per_million_output_tokens"][k] for k in ("value", "low", "high")]
-        points.append((_name(row), x, y, row["deployment"] in front, row["deployment"]["prefill"]))
-    alone = [point for point in points if not point[4]]
-    for at, (name, x, y, *_) in enumerate(alone):
+def _pareto(axes: Axes, of: Chart) -> None:
+    """Points with interval bars in both directions, the front drawn through."""
+    points = of["points"]
+    for at, point in enumerate(p for p in points if not p["apart"]):
+        x, y = point["x"], point["y"]
         axes.errorbar(
             x[0],
             y[0],
             xerr=[[x[0] - x[1]], [x[2] - x[0]]],
             yerr=[[y[0] - y[1]], [y[2] - y[0]]],
-            fmt="os^Dvp*"[at % 7],
+            fmt=_SHAPES[at % 7],
             color=_COLOURS[at % len(_COLOURS)],
             elinewidth=0.9,
             capsize=2.5,
-            label=name,
+            label=point["name"],
         )
-    apart = [(x[0], y[0]) for _, x, y, _, prefill in points if prefill]
+    apart = [(p["x"][0], p["y"][0]) for p in points if p["apart"]]
     if apart:
-        label = word("plot.apart")
+        label = of["words"]["apart"]
         axes.plot(*zip(*apart, strict=True), "o", mfc=PAPER, mec=SOFT, ms=5, label=label)
-    on = sorted((x[0], y[0]) for _, x, y, best, _ in points if best)
+    on = sorted((p["x"][0], p["y"][0]) for p in points if p["front"])
     if on:
-        label = word("chart.front")
+        label = of["words"]["front"]
         axes.plot(*zip(*on, strict=True), color=SOFT, lw=1, ls="--", zorder=1, label=label)
-    axes.set(xscale="log", yscale="log", xlabel=word("chart.tpot"), ylabel=word("chart.usd"))
+    axes.set(xscale="log", yscale="log", xlabel=of["x"], ylabel=of["y"])
     _plain(axes, "x", "y")
     _legend(axes)
-    cheap, quick = min(points, key=lambda p: p[2][0]), min(points, key=lambda p: p[1][0])
-    return word(
-        "chart.pareto_reading",
-        cheap=cheap[0],
-        usd=number(cheap[2][0]),
-        quick=quick[0],
-        tpot=number(quick[1][0]),
-    )
 
 
-def _memory(axes: Axes, answer: Answer, word: _Say) -> str:
-    """A bar of the memory's parts for each chip, with its capacity."""
-    if "chips" in answer:
-        found = [r for r in answer["chips"] if r["feasible"]]
-        rows = [(short(r["chip"]), r["memory_bytes"]) for r in found]
-    else:
-        rows = [(short(answer["chip"]), answer["memory_bytes"])]
-    parts = _PARTS if "kv" in rows[0][1] else _TRAINED
-    _stacked_bars(
-        axes,
-        [name for name, _ in rows],
-        {
-            word(f"quantity.memory_{part}").strip(): [from_base(m[part], "GB") for _, m in rows]
-            for part in parts
-        },
-    )
-    for at, (_, held) in enumerate(rows):
-        size = from_base(held["capacity"], "GB")
-        label = word("chart.capacity") if at == 0 else None
+def _memory(axes: Axes, of: Chart) -> None:
+    """A bar of parts for each row, with its capacity."""
+    places, start = list(range(len(of["rows"]))), [0.0] * len(of["rows"])
+    for at, part in enumerate(of["parts"]):
+        style = {"height": 0.62, "color": _COLOURS[at], "label": part["name"]}
+        axes.barh(places, part["values"], left=start, **style)
+        start = [s + v for s, v in zip(start, part["values"], strict=True)]
+    for at, size in enumerate(of["capacity"]):
+        label = of["words"]["capacity"] if at == 0 else None
         axes.plot([size, size], [at - 0.42, at + 0.42], color=INK, lw=1.6, label=label)
-    axes.set(xlabel="GB")
-    _legend(axes)
-    name, fullest = max(rows, key=lambda row: row[1]["total"] / row[1]["capacity"])
-    largest = max(parts, key=lambda part: fullest[part])
-    return word(
-        "chart.memory_reading",
-        chip=name,
-        share=number(100 * fullest["total"] / fullest["capacity"]),
-        part=word(f"quantity.memory_{largest}").strip(),
-        gb=number(from_base(fullest[largest], "GB")),
-    )
-
-
-def _step(axes: Axes, answer: Answer, word: _Say) -> str:
-    """Where the time of a training step goes."""
-    parts = {name: value for name, value in answer["parts_s"].items() if value}
-    names = [word(f"quantity.part_{name}").strip() for name in parts]
-    axes.barh(names, list(parts.values()), color=_COLOURS[0], height=0.62)
+    axes.set_yticks(places, of["rows"])
     axes.invert_yaxis()
-    axes.set(xlabel=word("chart.seconds"))
-    largest = max(parts, key=lambda name: parts[name])
-    return word(
-        "chart.step_reading",
-        part=word(f"quantity.part_{largest}").strip(),
-        seconds=number(parts[largest]),
-        share=number(100 * parts[largest] / sum(parts.values())),
-    )
-
-
-def _latency(axes: Axes, answer: Answer, word: _Say) -> str:
-    """Percentiles of the requests' times."""
-    marks = ("p50", "p90", "p95", "p99")
-    for at, name in enumerate(("ttft", "tpot", "itl", "e2e")):
-        found = [answer[f"{name}_s"][mark] for mark in marks]
-        if all(found):
-            label = word(f"quantity.{name}")
-            axes.plot(marks, found, f"{'os^D'[at]}-", color=_COLOURS[at], label=label)
-    axes.set(yscale="log", ylabel=word("chart.seconds"))
-    _plain(axes, "y")
+    axes.set(xlabel=of["x"])
     _legend(axes)
-    ttft = answer["ttft_s"]
-    return word(
-        "plot.latency_reading",
-        median=number(ttft["p50"]),
-        worst=number(ttft["p99"]),
-        times=number(ttft["p99"] / ttft["p50"]),
+    _for_names(axes)
+
+
+def _bars(axes: Axes, of: Chart) -> None:
+    """A bar for each row, with its interval where it has one."""
+    for at, row in enumerate(of["rows"]):
+        value, *bounds = row["values"]
+        axes.barh(at, value, color=_COLOURS[0], height=0.62)
+        if bounds:
+            axes.plot(bounds, [at, at], color=INK, lw=1.4)
+    axes.set_yticks(range(len(of["rows"])), [row["name"] for row in of["rows"]])
+    axes.invert_yaxis()
+    axes.set(xlabel=of["x"])
+    _for_names(axes)
+
+
+def _lines(axes: Axes, of: Chart) -> None:
+    """Lines over numbers or named places."""
+    stepped = of.get("step", False)
+    for at, line in enumerate(of["lines"]):
+        axes.plot(
+            *zip(*line["points"], strict=True),
+            "-" if stepped else f"{_SHAPES[at % 7]}-",
+            color=_COLOURS[at],
+            drawstyle="steps-post" if stepped else "default",
+            ms=4.5,
+            label=line["name"],
+        )
+    axes.set(xlabel=of["x"], ylabel=of["y"])
+    if of.get("log"):
+        axes.set(yscale="log")
+        _plain(axes, "y")
+    else:
+        axes.set_ylim(bottom=0)
+    _legend(axes)
+
+
+def _roofline(axes: Axes, of: Chart) -> None:
+    """Operators under the roof of their chip, a panel for each phase."""
+    names = list(
+        dict.fromkeys(point["name"] for panel in of["panels"] for point in panel["points"])
     )
+    # Models of many kinds of operators have three rows of names.
+    axes.set_position((0.13, 0.15, 0.84, 0.61))
+    for at, (place, panel) in enumerate(zip(_beside(axes, 2), of["panels"], strict=True)):
+        place.set_title(panel["title"], fontsize=9, loc="left", color=INK)
+        for k, roof in enumerate(panel["roofs"]):
+            x, y = zip(*roof["points"], strict=True)
+            place.plot(x, y, color=SOFT, lw=1.3, ls=("-", "--", ":")[k % 3], zorder=1)
+            style: dict[str, Any] = {"ha": "right", "fontsize": 7.5, "color": SOFT}
+            place.annotate(
+                roof["name"], (x[-1], y[-1]), xytext=(-8, 3), textcoords="offset points", **style
+            )
+        for point in panel["points"]:
+            (x, y), k = point["at"], names.index(point["name"])
+            look: dict[str, Any] = {"color": _COLOURS[k % len(_COLOURS)]}
+            place.plot([x, x], [y, point["attainable"]], lw=0.9, ls=":", **look)
+            shape = _SHAPES[k % 7] if point["bounded"] else ">"
+            place.plot(x, y, shape, ms=6, clip_on=False, **look)
+            if not point["bounded"]:
+                look |= {"ha": "right", "va": "top", "fontsize": 7}
+                note = of["words"]["unbounded"]
+                place.annotate(note, (x, y), xytext=(4, -6), textcoords="offset points", **look)
+        place.set(xscale="log", yscale="log", xlabel=of["x"], ylabel="" if at else of["y"])
+        place.margins(x=0.0, y=0.12)
+        _plain(place, "x", "y")
+        place.xaxis.set_major_locator(LogLocator())
+    for k, name in enumerate(names):
+        mark: dict[str, Any] = {"color": _COLOURS[k % len(_COLOURS)], "label": name}
+        axes.plot([], [], _SHAPES[k % 7], ls="", **mark)
+    _legend(axes)
+
+
+def _fleet(axes: Axes, of: Chart) -> None:
+    """Areas that stack over the periods, a panel beside the other, and what is asked."""
+    periods = of["periods"]
+    places = list(range(len(periods)))
+    for place, panel in zip(_beside(axes, len(of["panels"])), of["panels"], strict=True):
+        names = [each["name"] for each in panel["series"]]
+        colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(names))]
+        values = [each["values"] for each in panel["series"]]
+        place.stackplot(places, *values, labels=names, colors=colours, lw=0)
+        place.plot(places, of["asked"], color=INK, lw=1.1, ls="--", label=of["words"]["asked"])
+        every = max(-(-len(periods) // 3), 1)
+        place.set_xticks(places[::every], periods[::every])
+        place.set_xlim(0, max(len(periods) - 1, 1))
+        place.set_title(panel["title"], fontsize=9, loc="left", color=INK)
+    axes.set(ylabel=of["y"])
+    _legend(axes)
+
+
+def _beside(axes: Axes, count: int) -> list[Axes]:
+    """As many axes of one height beside one another, the given ones first."""
+    figure, box = axes.get_figure(), axes.get_position()
+    assert figure is not None
+    width, found = box.width / count, [axes]
+    axes.set_position((box.x0, box.y0, width * 0.94, box.height))
+    for at in range(1, count):
+        left = box.x0 + at * (width + box.width * 0.03 / (count - 1))
+        one = figure.add_axes((left, box.y0, width * 0.94, box.height), sharey=axes)
+        _style(one)
+        one.tick_params(labelleft=False)
+        found.append(one)
+    return found
+
+
+def _band(axes: Axes, of: Chart) -> None:
+    """A value between two bounds, the upper one drawn."""
+    x, low, high = zip(*of["points"], strict=True)
+    axes.fill_between(x, low, high, color=_COLOURS[0], alpha=0.25, lw=0)
+    axes.plot(x, high, "o-", color=_COLOURS[0])
+    axes.set(xlabel=of["x"], ylabel=of["y"])
 
 
 def _day(text: str) -> int:
@@ -207,158 +217,95 @@ def _day(text: str) -> int:
     return date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()
 
 
-def _status(axes: Axes, answer: Answer, word: _Say) -> str:
-    """A chip's status from day to day, the whole and both sides of the border."""
-    sides = {"import": "word.import", "export": "word.export", "status": "heading.status"}
-    for at, side in enumerate(sides):
-        for period in answer["periods"]:
-            start = _day(period["start"])
-            end = _day(period["end"] or period["start"])
-            axes.barh(at, end - start, left=start, height=0.6, color=_STATUS[period[side]])
-    axes.set(yticks=range(len(sides)), yticklabels=[word(key) for key in sides.values()])
+def _spans(axes: Axes, of: Chart) -> None:
+    """Statuses from day to day, a row each."""
+    for at, row in enumerate(of["rows"]):
+        for first, last, status in row["spans"]:
+            start, end = _day(first), _day(last)
+            axes.barh(at, end - start, left=start, height=0.6, color=_STATUS[status])
+    axes.set(yticks=range(len(of["rows"])), yticklabels=[row["name"] for row in of["rows"]])
     axes.xaxis_date()
     axes.xaxis.set_major_locator(YearLocator())  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(DateFormatter("%Y"))  # type: ignore[no-untyped-call]
-    seen = dict.fromkeys(p[side] for side in sides for p in answer["periods"])
-    for status in sorted(seen, key=list(_STATUS).index):
-        axes.fill_between([], [], color=_STATUS[status], label=word(f"status.{status}"))
-    days = [_day(p[k]) for p in answer["periods"] for k in ("start", "end") if p[k]]
+    for status in sorted(of["statuses"], key=list(_STATUS).index):
+        axes.fill_between([], [], color=_STATUS[status], label=of["statuses"][status])
+    days = [_day(day) for row in of["rows"] for span in row["spans"] for day in span[:2]]
     axes.set_xlim(min(days), max(days))
     _legend(axes)
-    last = answer["periods"][-1]
-    return word(
-        "plot.status_reading",
-        chip=short(answer["chip"]),
-        changes=len(answer["periods"]) - 1,
-        status=word(f"status.{last['status']}"),
-        since=last["start"],
+
+
+def _rules(axes: Axes, of: Chart) -> None:
+    """Chips by status on a day, over the regions where a rule speaks."""
+    at, day = of["at"], of["days"][of["at"]]
+    (left, right), (low, high) = (
+        (min(values) * 0.7, max(values) * 1.5)
+        for values in zip(*(chip["at"] for chip in of["chips"]), strict=True)
     )
-
-
-def _areas(served: Sequence[Answer]) -> dict[str, dict[str, float]]:
-    """Tokens/s that each chip serves, by period; scenarios in their mean."""
-    scenarios = len({each["scenario"] for each in served if each["scenario"]}) or 1
-    found: dict[str, dict[str, float]] = {}
-    for each in served:
-        row = found.setdefault(each["chip"], {})
-        share = 1.0 / scenarios if each["scenario"] else 1.0
-        row[each["period"]] = row.get(each["period"], 0.0) + share * each["tokens_per_s"]
-    return found
-
-
-def _fleet(axes: Axes, answer: Answer, word: _Say) -> str:
-    """Tokens served by chip over the periods: the plan, and beside it the cut-off."""
-    cut = answer["cut_off"] if answer["cut_off"] and answer["cut_off"]["with"] else None
-    panels = [(axes, answer["serve"])]
-    periods = list(answer["periods"])
-    if cut:
-        box = axes.get_position()
-        axes.set_position((box.x0, box.y0, box.width * 0.47, box.height))
-        figure = axes.get_figure()
-        assert figure is not None
-        left = box.x0 + box.width * 0.53
-        beside = figure.add_axes((left, box.y0, box.width * 0.47, box.height), sharey=axes)
-        _style(beside)
-        beside.tick_params(labelleft=False)
-        first = cut["with"]["serve"][0]["period"] if cut["with"]["serve"] else periods[0]
-        before = [e for e in answer["serve"] if e["period"] < first]
-        panels.append((beside, [*before, *cut["with"]["serve"]]))
-    chips = list(dict.fromkeys(each["chip"] for _, served in panels for each in served))
-    for place, served in panels:
-        rows = _areas(served)
-        values = [[rows.get(c, {}).get(p, 0.0) / 1e3 for p in periods] for c in chips]
-        colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(chips))]
-        places = list(range(len(periods)))
-        place.stackplot(places, *values, labels=chips, colors=colours, lw=0)
-        asked = [
-            sum(s["probability"] * sum(s["asked_tokens_per_s"].values()) for s in stands) / 1e3
-            for p in periods
-            for stands in ([s for s in answer["by_period"] if s["period"] == p],)
-        ]
-        place.plot(places, asked, color=INK, lw=1.1, ls="--", label=word("plot.asked"))
-        step = max(-(-len(periods) // 3), 1)
-        place.set_xticks(places[::step], periods[::step])
-        place.set_xlim(0, max(len(periods) - 1, 1))
-    axes.set(ylabel=word("plot.tokens"))
-    axes.set_title(word("plot.base"), fontsize=9, loc="left", color=INK)
-    if cut:
-        panels[1][0].set_title(
-            word("plot.cut", period=cut["from"]), fontsize=9, loc="left", color=INK
-        )
+    for region in of["regions"]:
+        if region["from"] > day or (region["to"] is not None and day >= region["to"]):
+            continue
+        colour = _COLOURS[2] if region["mild"] else _COLOURS[5]
+        for x0, x1, y0, y1 in region["boxes"]:
+            corner = max(x0, left), max(y0, low)
+            size = min(x1, right) - corner[0], min(y1, high) - corner[1]
+            if min(size) > 0:
+                style: dict[str, Any] = {
+                    "facecolor": colour,
+                    "edgecolor": colour,
+                    "alpha": 0.12,
+                    "lw": 0.8,
+                }
+                axes.add_patch(Rectangle(corner, *size, **style))
+    for k, status in enumerate(name for name in _STATUS if name in of["statuses"]):
+        some = [chip["at"] for chip in of["chips"] if chip["statuses"][at] == status]
+        if some:
+            look: dict[str, Any] = {
+                "color": _STATUS[status],
+                "ms": 5,
+                "mec": INK,
+                "mew": 0.4,
+                "ls": "",
+            }
+            shape = _SHAPES[k % 7]
+            axes.plot(*zip(*some, strict=True), shape, label=of["statuses"][status], **look)
+    asked = [chip for chip in of["chips"] if chip["name"] == of["asked"]]
+    for chip in asked:
+        axes.plot(*chip["at"], "o", ms=11, mfc="none", mec=INK, mew=1.4)
+    axes.set(xscale="log", yscale="log", xlabel=of["x"], ylabel=of["y"])
+    axes.set(xlim=(left, right), ylim=(low, high))
+    _plain(axes, "x", "y")
+    axes.xaxis.set_major_locator(LogLocator())
+    # The one that was asked for has its name before all others.
+    _named(axes, [(*chip["at"], chip["name"]) for chip in (*asked, *of["chips"])])
     _legend(axes)
-    if not cut:
-        return word("plot.fleet_reading", unserved=number(100 * answer["unserved_share"]))
-    return word(
-        "plot.cut_reading",
-        period=cut["from"],
-        low=number(cut["cost_usd"]["low"] / 1e6),
-        high=number(cut["cost_usd"]["high"] / 1e6),
-        without=number(100 * cut["unserved_share_without"]),
-        unserved=number(100 * cut["unserved_share"]),
-    )
 
 
-def _diversification(axes: Axes, answer: Answer, word: _Say) -> str:
-    """What a cap on the largest share costs."""
-    found = sorted(answer["diversification"], key=lambda each: each["share"])
-    shares = [100 * each["share"] for each in found]
-    low, high = ([e["premium_usd"][k] / 1e6 for e in found] for k in ("low", "high"))
-    axes.fill_between(shares, low, high, color=_COLOURS[0], alpha=0.25, lw=0)
-    axes.plot(shares, high, "o-", color=_COLOURS[0])
-    axes.set(xlabel=word("plot.cap"), ylabel=word("fleet.premium"))
-    least = found[0]
-    return word(
-        "plot.diversification_reading",
-        share=number(100 * least["share"]),
-        low=number(least["premium_usd"]["low"] / 1e6),
-        high=number(least["premium_usd"]["high"] / 1e6),
-    )
-
-
-def _frontier(axes: Axes, answer: Answer, word: _Say) -> str:
-    """Decode against prefill tokens/s: the curve just inside a rule, the real chips beside it."""
-    curve = sorted(
-        (p["prefill_tokens_per_s"], p["decode_tokens_per_s"]) for p in answer["envelope"]
-    )
-    if curve:
-        label = word("plot.edge")
-        axes.plot(*zip(*curve, strict=True), "-", color=_COLOURS[0], lw=1.8, label=label)
+def _frontier(axes: Axes, of: Chart) -> None:
+    """A curve, and named points in groups beside it."""
+    if of["curve"]:
+        style = {"color": _COLOURS[0], "lw": 1.8, "label": of["words"]["edge"]}
+        axes.plot(*zip(*of["curve"], strict=True), "-", **style)
+    looks = (("o", _COLOURS[2]), ("X", _COLOURS[5]), ("D", _COLOURS[6]))
     named: list[tuple[float, float, str]] = []
-    for real in (True, False, None):
-        chosen = [p for p in answer["points"] if p["real"] and p["inside"] is real]
-        chosen = [p for p in chosen if p["prefill_tokens_per_s"] and p["decode_tokens_per_s"]]
-        key, mark, colour = {
-            True: ("plot.inside", "o", _COLOURS[2]),
-            False: ("plot.outside", "X", _COLOURS[5]),
-            None: ("plot.open", "D", _COLOURS[6]),
-        }[real]
-        x = [p["prefill_tokens_per_s"] for p in chosen]
-        y = [p["decode_tokens_per_s"] for p in chosen]
-        if x:
-            axes.plot(x, y, mark, color=colour, label=word(key))
-        named += [(x, y, short(p["chip"])) for x, y, p in zip(x, y, chosen, strict=True)]
-    axes.set(xscale="log", yscale="log", xlabel=word("law.prefill"), ylabel=word("law.decode"))
+    for (shape, colour), group in zip(looks, of["groups"], strict=True):
+        if group["points"]:
+            x, y = zip(*(point["at"] for point in group["points"]), strict=True)
+            axes.plot(x, y, shape, color=colour, label=group["name"])
+        named += [(*point["at"], point["name"]) for point in group["points"]]
+    axes.set(xscale="log", yscale="log", xlabel=of["x"], ylabel=of["y"])
     axes.margins(0.14)
     _plain(axes, "x", "y")
     _named(axes, named)
     _legend(axes)
-    best, free = answer["best"], answer["unrestricted"]
-    shares = {
-        k: number(100 * best[k][f"{k}_tokens_per_s"] / free[k][f"{k}_tokens_per_s"])
-        for k in ("prefill", "decode")
-        if best[k]
-    }
-    return word("plot.frontier_reading", **shares) if len(shares) == 2 else word("law.nothing")
 
 
 _MARKS = {"ttft_ms": "o", "tpot_ms": "^", "tokens_per_s": "s", "tokens_per_s_per_chip": "s"}
 _MANY = 400  # pairs from which points are drawn as an image: a page of paths would be megabytes
 
 
-def _fidelity(axes: Axes, answer: Answer, word: _Say) -> str:
+def _fidelity(axes: Axes, of: Chart) -> None:
     """Predicted against measured with interval bars, colours by basis, shapes by quantity."""
-    pairs = answer["compared"]
-    marks = [q for q in _MARKS if any(p["quantity"] == q for p in pairs)]
+    pairs, marks = of["pairs"], of["quantities"]
     for colour, basis in zip(_COLOURS, (*BASES, ""), strict=True):
         for quantity in marks:
             some = [p for p in pairs if (p["basis"], p["quantity"]) == (basis, quantity)]
@@ -370,41 +317,30 @@ def _fidelity(axes: Axes, answer: Answer, word: _Say) -> str:
                 axes.vlines(*zip(*bars, strict=True), lw=0.8, alpha=0.25, **image)
         if basis and any(p["basis"] == basis for p in pairs):
             axes.plot([], [], color=colour, lw=3, label=basis)
-    for quantity in marks:
-        axes.plot([], [], _MARKS[quantity], color=SOFT, label=word(f"plot.{quantity}"))
+    for quantity, label in marks.items():
+        axes.plot([], [], _MARKS[quantity], color=SOFT, label=label)
     ends = [f(p[k] for p in pairs for k in ("measured", "predicted")) for f in (min, max)]
-    axes.plot(ends, ends, color=SOFT, lw=1, label=word("plot.equal"))
-    axes.set(
-        xscale="log", yscale="log", xlabel=word("plot.measured"), ylabel=word("plot.predicted")
-    )
+    axes.plot(ends, ends, color=SOFT, lw=1, label=of["words"]["equal"])
+    axes.set(xscale="log", yscale="log", xlabel=of["x"], ylabel=of["y"])
     _plain(axes, "x", "y")
     if ends[1] > 1e3 * ends[0]:
         axes.xaxis.set_major_locator(LogLocator())
         axes.yaxis.set_major_locator(LogLocator())
     _legend(axes)
-    off = median(abs(p["predicted"] / p["measured"] - 1.0) for p in pairs)
-    held = [p["low"] <= p["measured"] <= p["high"] for p in pairs if p["low"] is not None]
-    told = {"count": len(pairs), "off": number(100 * off)}
-    if not held:
-        return word("plot.fidelity_bare", **told)
-    return word("plot.fidelity_reading", **told, held=number(100 * sum(held) / len(held)))
 
 
-FIGURES: Mapping[str, Drawing] = {
-    "pareto": Drawing(("plan",), _pareto, lambda a: bool(_priced(a))),
-    "memory": Drawing(
-        ("plan", "estimate", "train"),
-        _memory,
-        lambda a: "chips" not in a or any(r["feasible"] for r in a["chips"]),
-        named=True,
-    ),
-    "step": Drawing(("train",), _step, lambda a: any(a["parts_s"].values()), named=True),
-    "latency": Drawing(("simulate",), _latency, lambda a: bool(a["ttft_s"]["p50"])),
-    "status": Drawing(("policy_timeline",), _status, lambda a: bool(a["periods"])),
-    "fleet": Drawing(("fleet",), _fleet, lambda a: bool(a["serve"])),
-    "diversification": Drawing(("fleet",), _diversification, lambda a: bool(a["diversification"])),
-    "frontier": Drawing(("frontier",), _frontier, lambda a: bool(a["points"])),
-    "fidelity": Drawing(("validate",), _fidelity, lambda a: bool(a.get("compared"))),
+_PAINT: Mapping[str, Callable[[Axes, Chart], None]] = {
+    "pareto": _pareto,
+    "memory": _memory,
+    "bars": _bars,
+    "lines": _lines,
+    "roofline": _roofline,
+    "fleet": _fleet,
+    "band": _band,
+    "spans": _spans,
+    "rules": _rules,
+    "frontier": _frontier,
+    "fidelity": _fidelity,
 }
 
 
@@ -417,7 +353,7 @@ def draw(name: str, kind: str, answer: Answer, lang: str) -> tuple[Figure, str]:
     Parameters
     ----------
     name : str
-        One of `FIGURES`.
+        One of `chipwise.figures.FIGURES`.
     kind : str
         Of the answer, as in `docs/schema.json`.
     answer : dict
@@ -434,23 +370,21 @@ def draw(name: str, kind: str, answer: Answer, lang: str) -> tuple[Figure, str]:
     """
     if name not in FIGURES:
         raise BadInput(f"unknown figure {name!r}; there are {', '.join(FIGURES)}")
-    drawing = FIGURES[name]
-    if kind not in drawing.kinds:
-        raise BadInput(f"{name} is drawn of answers of {' or '.join(drawing.kinds)}, not of {kind}")
-    if not drawing.fits(answer):
+    kinds = FIGURES[name].kinds
+    if kind not in kinds:
+        raise BadInput(f"{name} is drawn of answers of {' or '.join(kinds)}, not of {kind}")
+    chart = figures.chart(name, answer, lang)
+    if chart is None:
         raise Infeasible(f"this answer of {kind} has nothing that {name} could show")
+    return _painted(chart), chart["reading"]
+
+
+def _painted(chart: Chart) -> Figure:
     figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor=PAPER)
     axes = figure.add_axes((0.13, 0.15, 0.84, 0.66))
     _style(axes)
-    reading = drawing.paint(axes, answer, partial(say, lang))
-    if drawing.named:
-        axes.set_position((0.24, 0.15, 0.73, 0.66))
-    return figure, reading
-
-
-def figures_of(kind: str, answer: Answer) -> list[str]:
-    """Names of the figures that an answer has something for."""
-    return [n for n, each in FIGURES.items() if kind in each.kinds and each.fits(answer)]
+    _PAINT[chart["draw"]](axes, chart)
+    return figure
 
 
 def render(name: str, kind: str, answer: Answer, lang: str, form: str) -> tuple[bytes, str]:
@@ -479,18 +413,17 @@ def render(name: str, kind: str, answer: Answer, lang: str, form: str) -> tuple[
         return _saved(figure, form), reading
 
 
-def inline(name: str, kind: str, answer: Answer, lang: str) -> tuple[str, str]:
-    """A figure as SVG for a page, in the page's own fonts and colours, and its reading."""
+def inline(chart: Chart) -> str:
+    """A chart as SVG for a page, in the page's own fonts and colours."""
     with _settings(_chinese(), outlines=False):
-        figure, reading = draw(name, kind, answer, lang)
-        text = _saved(figure, "svg").decode()
+        text = _saved(_painted(chart), "svg").decode()
     text = text[text.index("<svg") :]
     for colour, role in ((INK, "ink"), (SOFT, "soft"), (RULE, "rule"), (PAPER, "paper")):
         text = text.replace(colour, f"var(--{role})")
     # Marks of one drawing must not be taken for those of another on the same page.
     for start in ('id="', 'href="#', "url(#"):
-        text = text.replace(start, f"{start}{name}-")
-    return text, reading
+        text = text.replace(start, f"{start}{chart['name']}-")
+    return text
 
 
 def _saved(figure: Figure, form: str) -> bytes:
@@ -551,14 +484,9 @@ def _plain(axes: Axes, *sides: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def _stacked_bars(axes: Axes, rows: Sequence[str], parts: Mapping[str, Sequence[float]]) -> None:
-    places = list(range(len(rows)))
-    start = [0.0] * len(rows)
-    for at, (name, values) in enumerate(parts.items()):
-        axes.barh(places, values, left=start, height=0.62, color=_COLOURS[at], label=name)
-        start = [s + v for s, v in zip(start, values, strict=True)]
-    axes.set_yticks(places, rows)
-    axes.invert_yaxis()
+def _for_names(axes: Axes) -> None:
+    """Room for rows with long names."""
+    axes.set_position((0.24, 0.15, 0.73, 0.66))
 
 
 def _named(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:

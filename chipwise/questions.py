@@ -12,13 +12,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from chipwise import answers, api, catalog, perf, simulating
+from chipwise import answers, api, catalog, perf, serving, simulating
 from chipwise import policy as law
 from chipwise.catalog.fleets import EXAMPLE
 from chipwise.catalog.traces import served
 from chipwise.cost import parse_override
 from chipwise.errors import BadInput, ChipwiseError, UnknownName
-from chipwise.types import Chip, Model, Rule, Served, Simulation, StatusPeriod, Workload
+from chipwise.types import Chip, Model, PlanRow, Rule, Served, Simulation, StatusPeriod, Workload
 from chipwise.units import to_base
 
 __all__ = [
@@ -90,7 +90,7 @@ def estimate(given: Mapping[str, Any]) -> dict[str, Any]:
     ----------
     given : mapping
         ``model``, ``chip``, ``batch`` or ``concurrency``, and any other option of
-        `chipwise estimate`.
+        `chipwise estimate`; with ``roofline``, what each operator does in a step as well.
     """
     ask, of, lengths = asked(given), api.model(given["model"]), load(given)
     clients = given.get("concurrency")
@@ -113,7 +113,18 @@ def estimate(given: Mapping[str, Any]) -> dict[str, Any]:
         on=day(ask),
         route=ask.route,
     )
+    if given.get("roofline"):
+        answer["roofline"] = _roofline(row, of, lengths, ask)
     return answer | _beside(ask, lambda: estimate({**given, "calibration": "general"}))
+
+
+def _roofline(row: PlanRow, of: Model, lengths: Workload, ask: api.Ask) -> list[dict[str, Any]]:
+    """What each operator of a deployment does in a step; none where there is no deployment."""
+    made = row.deployment
+    if made is None or not row.feasible:
+        return []
+    known = catalog.calibration(ask.calibration)
+    return answers.roofline(made, perf.operators(of, made, lengths, known))
 
 
 def _beside(ask: api.Ask, general: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
@@ -133,7 +144,8 @@ def plan(given: Mapping[str, Any], map: Callable[..., Iterable[Any]] = map) -> d
     Parameters
     ----------
     given : mapping
-        ``model``, ``chips`` and any other option of `chipwise plan`.
+        ``model``, ``chips`` and any other option of `chipwise plan`; with ``roofline``, what each
+        operator does in a step of a chip's best deployment as well.
     map : callable
         Like the built-in, for running chips side by side.
 
@@ -158,6 +170,9 @@ def plan(given: Mapping[str, Any], map: Callable[..., Iterable[Any]] = map) -> d
     answer = answers.plan(
         found, calibration, to=ask.to, on=day(ask), route=ask.route, price_basis=ask.cost
     )
+    if given.get("roofline"):
+        for row, made in zip(answer["chips"], found.rows, strict=True):
+            row["roofline"] = _roofline(made, found.model, found.workload, ask)
     if catalog.calibration(ask.calibration).base:
         general = plan({**given, "calibration": "general"}, map)
         for row, other in zip(answer["chips"], general["chips"], strict=True):
@@ -165,21 +180,57 @@ def plan(given: Mapping[str, Any], map: Callable[..., Iterable[Any]] = map) -> d
     return answer
 
 
+# Loads at which a simulation is played again, as shares of the one that was asked for.
+_SHARES = (0.25, 0.5, 0.75, 1.25, 1.5, 2.0)
+
+
 def simulate(
-    given: Mapping[str, Any], *, record_steps: bool = False
+    given: Mapping[str, Any],
+    *,
+    record_steps: bool = False,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Simulation, dict[str, Any]]:
     """A simulation, and the answer of `simulate`.
 
     Parameters
     ----------
     given : mapping
-        As in simulating.play.
+        As in simulating.play; with ``moments``, how many requests run and wait over time as well,
+        with ``loads``, percentiles at 0.25 to 2 times the load.
     record_steps : bool
         Keep a row for each iteration.
+    tell : callable
+        Told how many simulations of how many are done.
     """
     log = _log(given)
+    whole = 1 + len(_SHARES) if given.get("loads") else 1
+    load = _load_named(given) if given.get("loads") else ""
+    tell(0, whole)
     played = simulating.play(given, record_steps=record_steps)
-    return played.run, answers.simulation(played, log, given.get("since") or 0.0)
+    found = answers.simulation(played, log, given.get("since") or 0.0)
+    if given.get("loads"):
+        every = {given[load]: found}
+        for at, share in enumerate(_SHARES, start=1):
+            tell(at, whole)
+            other = given[load] * share
+            other = other if load == "rate" else max(round(other), 1)
+            if other not in every:
+                every[other] = answers.simulation(simulating.play({**given, load: other}))
+        found |= answers.loads(load, every)
+    tell(whole, whole)
+    if given.get("moments"):
+        found["timeline"] = serving.metrics.moments(played.run)
+    return played.run, found
+
+
+def _load_named(given: Mapping[str, Any]) -> str:
+    """What a load is told by: its rate or its clients."""
+    named = [name for name in ("rate", "concurrency") if given.get(name)]
+    if len(named) != 1 or given.get("find_rate"):
+        raise BadInput(
+            "--loads is for a load with a --rate or a --concurrency, not for --find-rate"
+        )
+    return named[0]
 
 
 def _log(given: Mapping[str, Any]) -> Served | None:
@@ -353,13 +404,14 @@ def landscape(given: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     given : mapping
-        Options of `policy` but for the chip; its day is the last one.
+        Options of `policy`; its ``chip``, if any, is the one that is looked for.
 
     Returns
     -------
     dict
-        ``days``; ``chips``, each with tpp, density, memory_bandwidth (None where unknown) and
-        the status of each day; ``regions`` by figure: rule, outcome, from day to day, boxes.
+        ``on``, the day asked for; ``days``; ``chips``, each with tpp, density, memory_bandwidth
+        (None where unknown) and the status of each day; ``regions`` by figure: rule, outcome, from
+        day to day, boxes.
     """
     ask = asked(given)
     chips = [catalog.chip(name) for name in catalog.chip_ids()]
@@ -377,6 +429,8 @@ def landscape(given: Mapping[str, Any]) -> dict[str, Any]:
         **answers.envelope("general"),
         "to": ask.to,
         "route": ask.route,
+        "on": day(ask).isoformat(),
+        "chip": api.chip(given["chip"]).id if given.get("chip") else None,
         "days": [each.isoformat() for each in days],
         "chips": [
             answers.placed(one, [_on(course, each) for each in days])

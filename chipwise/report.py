@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from chipwise import catalog, plot
+from chipwise import catalog, figures, plot
 from chipwise.errors import BadInput, ChipwiseError
 from chipwise.tables import Sheet
 from chipwise.tables.kinds import KINDS
@@ -68,7 +68,7 @@ def html(kind: str, answer: Mapping[str, Any], lang: str, *, command: str = "") 
         say=partial(say, lang),
         title=say(lang, f"report_title.{kind}"),
         about=sheets[0].title if sheets else "",
-        figures=[_figure(name, kind, answer, lang) for name in plot.figures_of(kind, answer)],
+        figures=[_figure(chart) for chart in figures.charts(kind, answer, lang)],
         sheets=sheets,
         lines=lines,
         grounds=tuple(_grounds(answer)),
@@ -78,10 +78,10 @@ def html(kind: str, answer: Mapping[str, Any], lang: str, *, command: str = "") 
     return page
 
 
-def _figure(name: str, kind: str, answer: Mapping[str, Any], lang: str) -> tuple[str, str]:
+def _figure(chart: figures.Chart) -> tuple[str, str]:
     """A figure as SVG that the page takes as it is, and the sentence under it."""
-    drawn, reading = plot.inline(name, kind, answer, lang)
-    return Markup(drawn), reading  # noqa: S704 -- drawn here, its texts escaped by the writer
+    # Drawn here, its texts escaped by the writer.
+    return Markup(plot.inline(chart)), chart["reading"]  # noqa: S704
 
 
 @lru_cache(maxsize=1)

@@ -32,13 +32,16 @@ VALIDATE = ["validate", str(Path(__file__).parent / "validation" / "runs.csv")]
 
 CASES = [
     ("validate", VALIDATE),
-    ("estimate", [*ESTIMATE, "--batch", "8"]),
+    ("estimate", [*ESTIMATE, "--batch", "8", "--roofline"]),
     ("estimate", [*ESTIMATE, "--concurrency", "8", "--cost", "rent", "--tp", "2"]),
     ("estimate", [*ESTIMATE, "--batch", "max", "--region", "CN", "--route", "rent-abroad"]),
-    ("plan", [*PLAN, "--chips", "h100,h200,l4,mi308x", "--gpus", "2"]),
+    ("plan", [*PLAN, "--chips", "h100,h200,l4,mi308x", "--gpus", "2", "--roofline"]),
     ("plan", [*PLAN, "--chips", "910c,h20", "--mode", "disagg", "--rate", "3", "--ttft", "9"]),
     ("plan", [*PLAN, "--chips", "l4", "--ttft", "1e-9"]),
-    ("simulate", [*SIMULATE, "--rate", "1", "--requests", "50", "--ttft", "3"]),
+    (
+        "simulate",
+        [*SIMULATE, "--rate", "1", "--requests", "50", "--ttft", "3", "--loads", "--moments"],
+    ),
     ("simulate", [*SIMULATE, "--concurrency", "4", "--requests", "50", "--osl", "1"]),
     ("train", [*TRAIN, "--chip", "h200", "--tokens", "2e12"]),
     (
@@ -52,6 +55,7 @@ CASES = [
     ("policy", ["policy", "h20", "--to", "DE"]),
     ("policy_all", ["policy", "--all", "--route", "rent-abroad"]),
     ("policy_timeline", ["policy", "h20", "--timeline", "--include", "reported"]),
+    ("landscape", ["policy", "--map", "--on", "2024-01-01"]),
     ("claims", ["claims"]),
     ("fleet", [*FLEET, "--spares", "h200=16"]),
     ("fleet", [*FLEET[:2], "--rolling", "4,2"]),

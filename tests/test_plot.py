@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chipwise import plot, report
+from chipwise import figures, plot, report
 from chipwise.cli import main
 from chipwise.errors import BadInput, Infeasible
+from chipwise.figures import FIGURES
 from chipwise.tables.kinds import KINDS
 
 LOAD = ["--isl", "2048", "--osl", "128"]
@@ -21,6 +22,7 @@ ASKED = {
     "estimate": ["estimate", "llama-2-70b", "--chip", "h200", "--weights", "fp8", "--batch", "8"],
     "train": ["train", "llama-2-70b", "--chip", "h200", "--chips", "128", "--seq", "4096"],
     "simulate": ["simulate", "--step-time", "0.01,5e-5,5e-5,2e-8", "--kv-blocks", "3000", *LOAD],
+    "landscape": ["policy", "h20", "--map", "--on", "2025-06-01"],
     "policy_timeline": ["policy", "h20", "--timeline"],
     "fleet": [
         "fleet",
@@ -35,9 +37,12 @@ ASKED = {
 }
 ASKED["estimate"] += LOAD
 ASKED["train"] += ["--global-batch", "256"]
-ASKED["simulate"] += ["--rate", "1", "--requests", "50"]
+ASKED["simulate"] += ["--rate", "1", "--requests", "50", "--loads", "--moments"]
+ASKED["plan"] += ["--roofline"]
+ASKED["estimate"] += ["--roofline"]
 ASKED["frontier"] += ["--chips", "h20,h100,rtx5090d"]
-PAIRS = [(name, kind) for name, each in plot.FIGURES.items() for kind in each.kinds]
+# Comparisons are asked on pages alone.
+PAIRS = [(name, kind) for name, each in FIGURES.items() for kind in each.kinds if kind != "compare"]
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +164,7 @@ def test_a_report_needs_nothing_else_and_has_the_numbers_of_the_answer(answer, k
     assert not {"script", "link", "iframe", "object", "img"} & set(page.tags)
     assert not re.search(r"url\((?!#)|@import", made)
     assert "chipwise &lt;x&gt; &amp; &#39;y&#39;" in made
-    assert page.tags.count("figure") == len(plot.figures_of(kind, answer(kind)))
+    assert page.tags.count("figure") == len(figures.charts(kind, answer(kind), lang))
     sheets = [s for s in KINDS[kind].document(answer(kind), lang) if not isinstance(s, str)]
     expected = [f"{c.text}{c.beside}" for s in sheets for row in s.rows for c in row]
     assert page.cells[: len(expected)] == expected

@@ -12,6 +12,8 @@ LOAD = ("--isl", "2048", "--osl", "128")
 CHIPS = ("--chips", "h20,h100,h200,mi300x,910c", "--no-simulate")
 FIGURES = {
     "pareto.svg": ("pareto", "en", ("plan", "llama-2-70b", *CHIPS, *LOAD)),
+    "roofline.svg": ("roofline", "en", ("plan", "llama-2-70b", *CHIPS, *LOAD)),
+    "density.svg": ("density", "en", ("policy", "h20", "--map", "--on", "2025-06-01")),
     "memory-zh.svg": ("memory", "zh", ("plan", "llama-2-70b", *CHIPS, *LOAD)),
     "status-h20.svg": ("status", "en", ("policy", "h20", "--timeline")),
     "frontier-zh.svg": (

@@ -32,6 +32,7 @@ __all__ = [
     "money_options",
     "output_options",
     "report_option",
+    "roofline_option",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -225,8 +226,20 @@ def report_option(command: _F) -> _F:
         type=click.Path(path_type=Path),
         metavar="FILE.html",
         expose_value=False,
+        # Before others: what a report shows, they ask for.
+        is_eager=True,
         callback=_to_report,
         help="HTML file to write as well: one page that needs nothing else.",
+    )(command)
+
+
+def roofline_option(command: _F) -> _F:
+    """--roofline: what each operator does in a step."""
+    return click.option(
+        "--roofline",
+        is_flag=True,
+        callback=lambda ctx, _, asked: asked or REPORT in ctx.meta,
+        help="Tell what each operator does in a step, beside the roofline.  [default: in a report]",
     )(command)
 
 

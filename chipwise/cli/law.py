@@ -41,6 +41,12 @@ __all__ = ["COMMANDS"]
 )
 @click.option("--all", "every", is_flag=True, help="Every chip of the catalog, a row each.")
 @click.option("--timeline", is_flag=True, help="The chip's statuses from 2022 until that day.")
+@click.option(
+    "--map",
+    "mapped",
+    is_flag=True,
+    help="Every chip's TPP, density and bandwidth, and where each rule speaks, until that day.",
+)
 @output_options
 def policy(
     chip: str | None,
@@ -48,6 +54,7 @@ def policy(
     include: tuple[str, ...] | None,
     every: bool,
     timeline: bool,
+    mapped: bool,
     form: str,
     lang: str,
     **asked: Any,
@@ -58,12 +65,16 @@ def policy(
     """
     from chipwise import questions
 
-    if (chip is None) != every:
+    if mapped and (every or timeline):
+        raise BadInput("--map is of all chips; --all and --timeline do not go with it")
+    if (chip is None) != every and not mapped:
         raise BadInput("give either a chip, or --all")
     if every and timeline:
         raise BadInput("--timeline is of one chip; give its name in place of --all")
     asked |= {"chip": chip, "include": include or ()}
-    if chip is None:
+    if mapped:
+        reply("landscape", form, lang, questions.landscape(asked))
+    elif chip is None:
         _all(questions.asked(asked), form, lang)
     elif timeline:
         reply("policy_timeline", form, lang, questions.timeline(asked))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chipwise.cli.inputs import output_options
 from chipwise.cli.output import HAND, check_path, reply, write
 from chipwise.errors import BadInput, UnknownName
+
+if TYPE_CHECKING:
+    from chipwise.figures import Figure
 
 __all__ = ["COMMANDS"]
 
@@ -34,18 +37,21 @@ def plot(
 ) -> None:
     """FIGURE of what COMMAND answers, with a sentence to read under it.
 
-    FIGURE is pareto, memory, step, latency, status, fleet, diversification or frontier. Chinese
-    needs a font that has it, such as Debian's fonts-noto-cjk.
+    FIGURE is pareto, memory or roofline of plan; step of train; latency, loads or timeline of
+    simulate; density or bandwidth of policy --map; status of policy --timeline; frontier; fleet
+    or diversification; fidelity of validate. Chinese needs a font that has it, such as Debian's
+    fonts-noto-cjk.
     """
     from chipwise import answers, plot
+    from chipwise.figures import FIGURES
 
-    if figure not in plot.FIGURES:
-        raise UnknownName("figure", figure, plot.FIGURES)
+    if figure not in FIGURES:
+        raise UnknownName("figure", figure, FIGURES)
     ending = out.suffix.removeprefix(".")
     if ending not in plot.FORMATS:
         raise BadInput(f"{out}: name it .{', .'.join(plot.FORMATS)}: figures are of these kinds")
     check_path(out)
-    kind, answer = _kept(study) if study and not asked else _answered(asked, study)
+    kind, answer = _kept(study) if study and not asked else _answered(asked, study, FIGURES[figure])
     drawn, reading = plot.render(figure, kind, answer, lang, ending)
     write(out, drawn)
     told = {"figure": figure, "out": str(out), "reading": reading}
@@ -60,8 +66,8 @@ def _kept(name: str) -> tuple[str, Any]:
     return one.kind, one.answer
 
 
-def _answered(asked: Sequence[str], study: str | None) -> tuple[str, Any]:
-    """Kind and answer of a command, which is run as the command line would run it."""
+def _answered(asked: Sequence[str], study: str | None, of: Figure) -> tuple[str, Any]:
+    """Kind and answer of a command, run as the command line would, with what a figure needs."""
     if not asked or study:
         raise BadInput("name either a command that answers, or a study with --study")
     context = click.get_current_context()
@@ -71,9 +77,12 @@ def _answered(asked: Sequence[str], study: str | None) -> tuple[str, Any]:
     name, *rest = asked
     if name not in commands.commands or name == "plot":
         raise UnknownName("command", name, commands.commands)
+    command = commands.commands[name]
+    known = {option for param in command.params for option in param.opts}
+    rest += [option for option in of.options if option in known and option not in rest]
     heard: list[tuple[str, Any]] = []
     context.meta[HAND] = heard
-    with commands.commands[name].make_context(name, [*rest], parent=context) as inner:
+    with command.make_context(name, [*rest], parent=context) as inner:
         inner.command.invoke(inner)
     del context.meta[HAND]
     if not heard:

@@ -23,6 +23,7 @@ from chipwise.cli.inputs import (
     money_options,
     output_options,
     report_option,
+    roofline_option,
 )
 from chipwise.cli.output import check_path, progress, reply, say_out, write
 from chipwise.tables.written import as_json
@@ -80,6 +81,7 @@ def _load_options(command: Any) -> Any:
 @engine_options
 @money_options
 @law_options
+@roofline_option
 @report_option
 @output_options
 def estimate(*, form: str, lang: str, **given: Any) -> None:
@@ -133,6 +135,7 @@ def estimate(*, form: str, lang: str, **given: Any) -> None:
 @law_options
 @config_option
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file to write as well.")
+@roofline_option
 @report_option
 @output_options
 def plan(*, out: Path | None, form: str, lang: str, **given: Any) -> int:

@@ -21,7 +21,7 @@ from chipwise.cli.inputs import (
     output_options,
     report_option,
 )
-from chipwise.cli.output import check_path, reply, write
+from chipwise.cli.output import REPORT, check_path, reply, write
 
 __all__ = ["COMMANDS"]
 
@@ -41,7 +41,8 @@ _SECTIONS = {
     "Of TensorRT-LLM alone": "capacity_policy batch_wait_timeout_iters batch_wait_max_tokens_ratio",
     "Several engines": "replicas router prefill_chip prefill_tp prefill_replicas link",
     "Target": "ttft tpot percentile find_rate since",
-    "Output": "requests_out iterations_out timeline report save config form lang help",
+    "Output": "loads moments requests_out iterations_out timeline report save config form "
+    "lang help",
 }
 
 
@@ -254,6 +255,13 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
     default=0.0,
     help="Of a trace that tells what was measured: compare the requests that were not complete "
     "after this share of its time.",
+)
+@click.option("--loads", is_flag=True, help="Play it at 0.25 to 2 times the load as well.")
+@click.option(
+    "--moments",
+    is_flag=True,
+    callback=lambda ctx, _, asked: asked or REPORT in ctx.meta,
+    help="Tell how many requests run and wait over time.  [default: in a report]",
 )
 @click.option("--requests-out", type=_FILE, help="A row a request: .csv or .parquet.")
 @click.option("--iterations-out", type=_FILE, help="A row an iteration: .csv or .parquet.")

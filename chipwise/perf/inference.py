@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chipwise.perf import ops
 from chipwise.perf.blocks import Cache, Layer, Linear, layers
@@ -41,7 +42,16 @@ from chipwise.types import (
     Workload,
 )
 
-__all__ = ["Load", "estimate", "kv_transfer", "reach", "step", "step_table"]
+__all__ = [
+    "Load",
+    "Operator",
+    "estimate",
+    "kv_transfer",
+    "operators",
+    "reach",
+    "step",
+    "step_table",
+]
 
 # Tokens at which a step table is sampled: every engine step lies between, or in proportion beyond.
 _GRID = np.unique(np.round(np.geomspace(1, 32768, 46)))
@@ -102,7 +112,9 @@ def _linear(part: Linear, side: Side, tokens: Numeric, product: _Product, count:
     n = part.n / side.tp if part.split == "n" else part.n
     k = part.k / side.tp if part.split == "k" else part.k
     work = ops.gemm(tokens, n, k, product.width)
-    return Op("gemm", product.format, product.peak, work, count, starts=product.starts)
+    return Op(
+        "gemm", product.format, product.peak, work, count, starts=product.starts, role=part.role
+    )
 
 
 def _by_kernel(op: Op, rows: Numeric, chip: Chip, calibration: Calibration) -> Iterator[Op]:
@@ -195,7 +207,7 @@ def _local(
     yield Op("elementwise", "bf16", half, work, model.depth)
     product = _product(sparse, chip, weights, "head")
     head = ops.gemm(load.rows, model.vocab / side.tp, model.hidden, product.width)
-    op = Op("gemm", product.format, product.peak, head)
+    op = Op("gemm", product.format, product.peak, head, role="head")
     yield from _by_kernel(op, load.rows, chip, calibration)
 
 
@@ -509,6 +521,72 @@ def _power(side: Side, busy: Seconds, shapes: Mapping[str, float]) -> Numeric:
         + shapes["power_memory"] * busy.byte / busy.total
     )
     return side.chip.power * np.minimum(share, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What the operators of one class and role ask of a chip in a step, and what they take there.
+
+    `peak` is the format whose rate bounds them. `flops` [flop], `bytes` across its memory [byte],
+    `seconds` [s], all layers together.
+    """
+
+    kind: str
+    role: str
+    peak: str
+    flops: float
+    bytes: float
+    seconds: float
+
+
+def operators(
+    model: Model, deployment: Deployment, workload: Workload, calibration: Calibration
+) -> dict[str, tuple[Operator, ...]]:
+    """Operators of a step that prefills one prompt and of one that decodes the whole batch.
+
+    They are those that `step` adds up, on one chip of the side that runs them; collectives and the
+    host are not among them.
+
+    Parameters
+    ----------
+    model : Model
+        What runs.
+    deployment : Deployment
+        Whose degrees and batch are numbers.
+    workload : Workload
+        Lengths, numbers too.
+    calibration : Calibration
+        Fitted factors.
+
+    Returns
+    -------
+    dict
+        ``prefill`` and ``decode``, each with its operators.
+    """
+    front, side = deployment.prefill or deployment.decode, deployment.decode
+    rank = side.batch / (np.asarray(side.dp) * side.pp)
+    _, tokens = _chunks(workload, 1.0, deployment.chunk)
+    steps = {
+        "prefill": (front, Load(0.0, 0.0, tokens, _reach(workload), 1.0)),
+        "decode": (side, _decode_load(workload, rank)),
+    }
+    return {
+        phase: tuple(_by_role(_local(model, deployment, of, load, calibration), of, calibration))
+        for phase, (of, load) in steps.items()
+    }
+
+
+def _by_role(ran: Iterator[Op], side: Side, calibration: Calibration) -> Iterator[Operator]:
+    """Operators of a step, those of one class, role and format together."""
+    total: dict[tuple[str, str, str], NDArray[np.float64]] = {}
+    for op in ran:
+        spent = seconds(op, side.chip, calibration).total
+        asked = (op.work.flops * op.count, op.work.bytes * op.count, spent)
+        key = op.kind, op.role, op.peak
+        total[key] = total.get(key, np.zeros(3)) + np.array([float(np.asarray(x)) for x in asked])
+    for (kind, role, peak), (flops, bytes_, spent) in total.items():
+        if flops or bytes_:
+            yield Operator(kind, role, peak, float(flops), float(bytes_), float(spent))
 
 
 _BOUNDS = np.array(["compute", "memory", "network", "host"])

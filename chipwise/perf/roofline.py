@@ -35,9 +35,9 @@ __all__ = [
 class Op:
     """An operator of a step: its class, formats, work, and how often it occurs.
 
-    `kind` is the operator class; `format` the calibration's format key; `peak` the format whose
-    rate bounds it. `stretch` ∿ multiplies its arithmetic time (padding, narrow shapes), `starts`
-    ∿ its start, `factor` ∿ all of it.
+    `kind` is the operator class; `role` tells products of one class apart; `format` the
+    calibration's format key; `peak` the format whose rate bounds it. `stretch` ∿ multiplies its
+    arithmetic time (padding, narrow shapes), `starts` ∿ its start, `factor` ∿ all of it.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class Op:
     stretch: Numeric = 1.0
     starts: Numeric = 1.0
     factor: Numeric = 1.0
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

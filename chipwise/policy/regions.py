@@ -23,7 +23,7 @@ __all__ = ["AXES", "Box", "boxes"]
 # tpp from and to, the other figure from and to.
 Box = tuple[float, float, float, float]
 # What stands against TPP, with the span of the map: 1/mm², GB/s.
-AXES = {"density": (0.1, 60.0), "memory_bandwidth": (50.0, 40_000.0)}
+AXES = {"density": (0.1, 1_000.0), "memory_bandwidth": (50.0, 40_000.0)}
 TPP = (100.0, 250_000.0)
 # A sum of two figures has an edge that no number in the condition names: it is looked for.
 _FINE = 12

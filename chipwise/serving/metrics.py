@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ __all__ = [
     "PERCENTILES",
     "goodput",
     "itl",
+    "moments",
     "output_tokens_per_second",
     "over_time",
     "percentiles",
@@ -144,6 +146,29 @@ def steady(run: Simulation, concurrency: int) -> tuple[float, float]:
     if end > start:
         return start, end
     return float(run.arrival.min()), float(run.finish.max())
+
+
+def moments(run: Simulation, count: int = 400) -> list[dict[str, float]]:
+    """Requests that wait, run and are done at even moments of a run.
+
+    Parameters
+    ----------
+    run : Simulation
+        What the scheduler did.
+    count : int
+        Moments at most; there are two for each request where that is less.
+    """
+    span = float(run.finish.max())
+    edges = np.linspace(0.0, span, min(count, 2 * len(run.isl)) + 1)[1:]
+
+    def until(times: Array) -> Any:
+        return np.searchsorted(np.sort(times), edges, side="right")
+
+    arrived, begun, ended = until(run.arrival), until(run.scheduled), until(run.finish)
+    return [
+        {"time_s": float(t), "waiting": int(a - b), "running": int(b - e), "done": int(e)}
+        for t, a, b, e in zip(edges, arrived, begun, ended, strict=True)
+    ]
 
 
 def over_time(run: Simulation, blocks: Array) -> dict[str, dict[str, float]]:

@@ -50,6 +50,7 @@ KINDS: Mapping[str, Kind] = {
     "fleet": Kind(fleet.fleet, fleet.rows),
     "policy": Kind(tables.policy, law.policy_rows),
     "policy_all": Kind(law.statuses, _each),
+    "landscape": Kind(law.landscape, law.landscape_rows),
     "policy_timeline": Kind(law.timeline, law.timeline_rows),
     "frontier": Kind(law.frontier, _within("points")),
     "claims": Kind(law.claims, law.claim_rows),

@@ -14,6 +14,8 @@ __all__ = [
     "claim_rows",
     "claims",
     "frontier",
+    "landscape",
+    "landscape_rows",
     "policy_rows",
     "statuses",
     "timeline",
@@ -60,6 +62,39 @@ def statuses(found: Sequence[Answer], lang: str) -> Document:
     title = word("law.all", **asked, route=word(f"route.{found[0]['route']}"))
     sheet = _sheet(word, title, "chip status export import unknown", rows)
     return [sheet, word("line.not_legal_advice")]
+
+
+def landscape(found: Answer, lang: str) -> Document:
+    """What a map of the rules shows of every chip, on the day asked for."""
+    word = partial(say, lang)
+    day, at = _shown(found)
+    rows = [
+        (
+            Cell(short(one["chip"])),
+            *(Cell(number(one[key])) for key in ("tpp", "density", "memory_bandwidth")),
+            _status(word, one["statuses"][at]),
+        )
+        for one in found["chips"]
+    ]
+    names = "heading.chip chart.tpp chart.density chart.memory_bandwidth heading.status"
+    title = word("chart.statuses", day=day)
+    headings = tuple(map(word, names.split()))
+    sheet = Sheet(title, headings, tuple(rows), frozenset((1, 2, 3)))
+    return [sheet, word("line.not_legal_advice")]
+
+
+def landscape_rows(found: Answer) -> Iterable[Mapping[str, Any]]:
+    """A chip in each row, with its status on the day asked for."""
+    day, at = _shown(found)
+    for one in found["chips"]:
+        told = {k: v for k, v in one.items() if k != "statuses"}
+        yield {**told, "status": one["statuses"][at], "since": day}
+
+
+def _shown(found: Answer) -> tuple[str, int]:
+    """The last day on which something changed until the one asked for, and its place."""
+    at = max((at for at, each in enumerate(found["days"]) if each <= found["on"]), default=0)
+    return found["days"][at], at
 
 
 def timeline(found: Answer, lang: str) -> Document:

@@ -11,10 +11,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chipwise import questions
+from chipwise import figures, questions
 from chipwise.tables import number, short
 from chipwise.tables.kinds import KINDS
-from chipwise.web import charts, jobs, site
+from chipwise.web import jobs, site
 from chipwise.web.forms import FORMS, read
 from chipwise.web.pages import Asked
 from chipwise.words import say
@@ -53,7 +53,9 @@ async def home(request: Request) -> Response:
             *(_lines(found, lang) if found else []),
             *_bound(claims or [], lang),
         ],
-        charts=[chart for chart in (charts.pareto(found, lang) if found else None,) if chart],
+        charts=[chart for chart in (figures.chart("pareto", found, lang),) if chart]
+        if found
+        else [],
     )
 
 

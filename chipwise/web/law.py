@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chipwise import catalog, questions
+from chipwise import catalog, figures, questions
 from chipwise.errors import ChipwiseError
-from chipwise.tables import Cell, Sheet, number, short
+from chipwise.tables import Sheet
 from chipwise.tables.kinds import KINDS
-from chipwise.web import api, charts, jobs, site
+from chipwise.web import api, jobs, site
 from chipwise.web.forms import FORMS
 from chipwise.web.pages import Asked, given_in
-from chipwise.words import say
 
 __all__ = ["claims", "policy"]
 
 Answer = Mapping[str, Any]
-# How a reader sorts statuses: what may go, what needs leave, what may not.
-_GROUPS = {
-    "free": ("free", "notify"),
-    "licence": ("licence_approval", "licence_case_by_case", "discouraged"),
-    "denied": ("licence_denial", "prohibited"),
-    "unknown": ("unknown",),
-}
 # Options that say which trade the map is of.
 _TERMS = ("to", "route", "end_user", "include")
-# What stands against TPP: its word, and the title of the map.
-_FIGURES = {
-    "density": ("chart.density", "chart.density_title"),
-    "memory_bandwidth": ("chart.memory_bandwidth", "chart.memory_bandwidth_title"),
-}
 
 
 async def policy(request: Request) -> Response:
@@ -54,7 +40,10 @@ async def policy(request: Request) -> Response:
     every = await jobs.soon(desk, "landscape", where)
     if isinstance(every, jobs.Job):
         asked = replace(asked, pending=True, job=every.id)
-    on = str(question.get("on") or catalog.as_of())
+    shown = {}
+    if isinstance(every, str):
+        on = str(question.get("on") or catalog.as_of())
+        shown = _landscape({**json.loads(every), "on": on, "chip": question.get("chip")}, lang)
     return site.show(
         request,
         "policy.html",
@@ -64,7 +53,7 @@ async def policy(request: Request) -> Response:
         chips=catalog.chip_name_index(),
         models=(),
         document=document,
-        **({"charts": []} if asked.pending else _landscape(json.loads(str(every)), on, lang)),
+        **{"charts": [], **shown},
     )
 
 
@@ -76,84 +65,15 @@ def _of_chip(question: Mapping[str, Any], lang: str) -> list[Sheet | str]:
     ]
 
 
-def _landscape(found: Answer, on: str, lang: str) -> dict[str, Any]:
-    """What the page shows of all chips."""
-    at = _day(found["days"], on)
+def _landscape(found: Answer, lang: str) -> dict[str, Any]:
+    """What the page shows of all chips: the map, and its table for whoever reads."""
+    charts = figures.charts("landscape", found, lang)
     return {
         "days": found["days"],
-        "at": at,
-        "charts": [_map(found, axis, at, lang) for axis in _FIGURES],
-        "every": _statuses(found, at, lang),
+        "at": charts[0]["at"],
+        "charts": charts,
+        "every": KINDS["landscape"].document(found, lang)[0],
     }
-
-
-def _day(days: Sequence[str], on: str) -> int:
-    """The last day on which something changed until one."""
-    return max((at for at, each in enumerate(days) if each <= on), default=0)
-
-
-def _map(found: Answer, axis: str, at: int, lang: str) -> charts.Chart:
-    """Chips by TPP and another figure, with the rules' regions; a sentence for each day."""
-    word = partial(say, lang)
-    name, title = _FIGURES[axis]
-    chips = [one for one in found["chips"] if one["tpp"] and one[axis]]
-    names = dict.fromkeys(status for one in chips for status in one["statuses"])
-    return {
-        "draw": "rules",
-        "title": word(title),
-        "reading": _reading(found, at, word),
-        "readings": [_reading(found, k, word) for k in range(len(found["days"]))],
-        "x": word("chart.tpp"),
-        "y": word(name),
-        "days": found["days"],
-        "statuses": {name: word(f"status.{name}") for name in names},
-        "chips": [
-            {
-                "name": short(one["chip"]),
-                "at": [one["tpp"], one[axis]],
-                "statuses": one["statuses"],
-            }
-            for one in chips
-        ],
-        "regions": [
-            {
-                "name": region["title"].get(lang, region["rule"]),
-                "outcome": word(f"status.{region['outcome']}"),
-                "mild": region["effect"] == "relax",
-                "from": region["start"],
-                "to": region["end"],
-                "boxes": region["boxes"],
-            }
-            for region in found["regions"][axis]
-        ],
-    }
-
-
-def _reading(found: Answer, at: int, word: Any) -> str:
-    held = [one["statuses"][at] for one in found["chips"]]
-    counts = {name: sum(s in group for s in held) for name, group in _GROUPS.items()}
-    return str(word("chart.rules_reading", day=found["days"][at], count=len(held), **counts))
-
-
-def _statuses(found: Answer, at: int, lang: str) -> Sheet:
-    """The map as a table, for whoever reads rather than looks."""
-    word = partial(say, lang)
-    names = (
-        "heading.chip",
-        "chart.tpp",
-        *(name for name, _ in _FIGURES.values()),
-        "heading.status",
-    )
-    rows = tuple(
-        (
-            Cell(short(one["chip"])),
-            *(Cell(number(one[name])) for name in ("tpp", *_FIGURES)),
-            Cell(word(f"status.{one['statuses'][at]}")),
-        )
-        for one in found["chips"]
-    )
-    title = word("chart.statuses", day=found["days"][at])
-    return Sheet(title, tuple(map(word, names)), rows, frozenset((1, 2, 3)))
 
 
 async def claims(request: Request) -> Response:

@@ -8,7 +8,6 @@ template, a name in `site.NAV`, its words in `strings.toml`; a question of its o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -18,10 +17,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chipwise import answers, catalog, questions, report
+from chipwise import answers, catalog, figures, questions, report
 from chipwise import studies as kept
 from chipwise.errors import BadInput, ChipwiseError
-from chipwise.web import api, charts, jobs, site, work
+from chipwise.web import api, jobs, site, work
 from chipwise.web.forms import FORMS, texts
 from chipwise.web.sheets import TOLD
 
@@ -39,8 +38,6 @@ __all__ = [
     "study",
     "train",
 ]
-
-Draw = Callable[[Any, str], charts.Chart | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +84,17 @@ async def ask(request: Request, kind: str) -> Asked:
     return Asked(kind, given, json.loads(found))
 
 
-def _shown(request: Request, template: str, asked: Asked, draws: Sequence[Draw]) -> Response:
-    """A page with a form; where it was asked, the answer's tables and charts."""
+def _shown(request: Request, asked: Asked) -> Response:
+    """A page with a form; where it was asked, the answer's tables and figures."""
     lang, found = site.language(request), asked.answer
-    drawn = [chart for draw in draws if found and (chart := draw(found, lang))]
     return site.show(
         request,
-        template,
+        "ask.html",
         asked.code,
         asked=asked,
         form=FORMS[asked.kind],
         document=TOLD[asked.kind].document(found, lang) if found else [],
-        charts=drawn,
+        charts=figures.charts(asked.kind, found, lang) if found else [],
         reported=asked.kind in report.REPORTED,
         chips=catalog.chip_name_index(),
         models=catalog.model_ids(),
@@ -107,31 +103,27 @@ def _shown(request: Request, template: str, asked: Asked, draws: Sequence[Draw])
 
 async def plan(request: Request) -> Response:
     """The best deployment of a model on each of some chips."""
-    asked = await ask(request, "plan")
-    return _shown(request, "ask.html", asked, (charts.pareto, charts.memory))
+    return _shown(request, await ask(request, "plan"))
 
 
 async def compare(request: Request) -> Response:
     """Two or more deployments side by side."""
-    return _shown(request, "ask.html", await ask(request, "compare"), (charts.compared,))
+    return _shown(request, await ask(request, "compare"))
 
 
 async def simulate(request: Request) -> Response:
     """Requests through a scheduler: begun in the background unless its answer is there."""
-    asked = await ask(request, "simulate")
-    return _shown(request, "ask.html", asked, (charts.percentiles, charts.timeline))
+    return _shown(request, await ask(request, "simulate"))
 
 
 async def train(request: Request) -> Response:
     """A training: its layout, where the time goes, what fills the memory."""
-    asked = await ask(request, "train")
-    return _shown(request, "ask.html", asked, (charts.step_parts, charts.training_memory))
+    return _shown(request, await ask(request, "train"))
 
 
 async def fleet(request: Request) -> Response:
     """The example fleet over years and what a cut-off costs: begun in the background."""
-    asked = await ask(request, "fleet")
-    return _shown(request, "ask.html", asked, (charts.fleet,))
+    return _shown(request, await ask(request, "fleet"))
 
 
 async def catalog_list(request: Request) -> Response:

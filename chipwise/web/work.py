@@ -16,12 +16,9 @@ from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Any
 
-import numpy as np
-
 from chipwise import answers, catalog, questions
 from chipwise.errors import BadInput, ChipwiseError
 from chipwise.tables.written import as_json
-from chipwise.types import Simulation
 from chipwise.web.forms import SIDES
 
 __all__ = ["LONG", "WORK", "Tell", "main"]
@@ -50,11 +47,11 @@ def _plan(given: Given, tell: Tell) -> Any:
             tell(at, len(every))
             yield function(item)
 
-    return questions.plan(_objects(given), map=counted)
+    return questions.plan({**_objects(given), "roofline": True}, map=counted)
 
 
 def _estimate(given: Given, _: Tell) -> Any:
-    return questions.estimate(_objects(given))
+    return questions.estimate({**_objects(given), "roofline": True})
 
 
 def _compare(given: Given, tell: Tell) -> Any:
@@ -77,53 +74,12 @@ def _compare(given: Given, tell: Tell) -> Any:
     return {**answers.envelope("general"), "sides": sides}
 
 
-# Loads at which a simulation is run again, as shares of the one that was asked for.
-_SHARES = (0.25, 0.5, 0.75, 1.25, 1.5, 2.0)
-_MOMENTS = 400  # of a timeline
-
-
 def _simulate(given: Given, tell: Tell) -> Any:
     """The simulation asked for with its timeline, then the same at other loads."""
-    asking = _objects(given)
-    if ("rate" in asking) == ("concurrency" in asking):
+    if ("rate" in given) == ("concurrency" in given):
         raise BadInput("give either a rate or a concurrency")
-    load = "rate" if "rate" in asking else "concurrency"
-    whole = len(_SHARES) + 1
-    tell(0, whole)
-    run, found = questions.simulate(asking)
-    loads = {asking[load]: _percentiles(found)}
-    for at, share in enumerate(_SHARES, start=1):
-        tell(at, whole)
-        other = asking[load] * share
-        other = other if load == "rate" else max(round(other), 1)
-        if other not in loads:
-            loads[other] = _percentiles(questions.simulate({**asking, load: other})[1])
-    tell(whole, whole)
-    return {
-        **found,
-        "load": load,
-        "loads": [{"load": each, **loads[each]} for each in sorted(loads)],
-        "timeline": _timeline(run),
-    }
-
-
-def _percentiles(found: Given) -> dict[str, Any]:
-    return {k: found[k] for k in ("ttft_s", "tpot_s", "output_tokens_per_s", "goodput_share")}
-
-
-def _timeline(run: Simulation) -> list[dict[str, float]]:
-    """Requests running and waiting, and tokens out in each second, at even moments of a run."""
-    span = float(run.finish.max())
-    edges = np.linspace(0.0, span, min(_MOMENTS, 2 * len(run.isl)) + 1)
-
-    def until(times: Any) -> Any:
-        return np.searchsorted(np.sort(times), edges[1:], side="right")
-
-    arrived, begun, ended = until(run.arrival), until(run.scheduled), until(run.finish)
-    return [
-        {"time_s": float(t), "waiting": int(a - b), "running": int(b - e), "done": int(e)}
-        for t, a, b, e in zip(edges[1:], arrived, begun, ended, strict=True)
-    ]
+    asking = {**_objects(given), "moments": True, "loads": True}
+    return questions.simulate(asking, tell=tell)[1]
 
 
 def _train(given: Given, _: Tell) -> Any:

@@ -61,7 +61,7 @@ def test_every_text_is_used():
     files = [*ROOT.rglob("*.py"), *ROOT.rglob("*.html")]
     sources = "".join(p.read_text(encoding="utf-8") for p in files)
     whole = {"status", "bound", "basis", "price_basis", "route", "quantity", "start", "check"}
-    whole |= {"nav", "lead", "kinds", "field", "load", "mode", "report_title"}
+    whole |= {"nav", "lead", "kinds", "field", "load", "mode", "report_title", "operator", "role"}
     unused = [
         key
         for key, _ in TEXTS

@@ -72,7 +72,8 @@ def test_the_api_answers_as_the_program_does(site):
     code, text = get(site, f"/api/plan?{PLAN}")
     asked = {"model": "llama-2-70b", "chips": ["h200"], "isl": 2048, "osl": 128}
     assert code == 200
-    assert json.loads(text) == questions.plan({**asked, "mode": "agg", "simulate": False})
+    asked |= {"mode": "agg", "simulate": False, "roofline": True}
+    assert json.loads(text) == questions.plan(asked)
 
 
 @pytest.mark.parametrize(

@@ -107,15 +107,62 @@
       ],
     });
 
-  const lines = (of, more, each) =>
-    frame({
-      xAxis: axis(of.x, { scale: false }),
-      yAxis: upright(of.y, more),
+  draw.lines = (of) => {
+    const style = of.step ? { symbol: "none", step: "end" } : { symbolSize: 7 };
+    return frame({
+      xAxis: of.categories
+        ? { type: "category", data: of.categories, axisLabel: { color: colour("soft") } }
+        : axis(of.x, { scale: false }),
+      yAxis: upright(of.y, of.log ? { type: "log", scale: true } : { scale: false, min: 0 }),
       tooltip: { ...frame().tooltip, trigger: "axis", valueFormatter: shown },
-      series: of.lines.map((line) => ({ name: line.name, type: "line", data: line.points, ...each })),
+      series: of.lines.map((line) => ({ name: line.name, type: "line", data: line.points, ...style })),
     });
-  draw.percentiles = (of) => lines(of, { type: "log", scale: true }, { symbolSize: 7 });
-  draw.timeline = (of) => lines(of, { scale: false, min: 0 }, { symbol: "none", step: "end" });
+  };
+
+  // Operators under the roof of their chip, a panel for each phase; a wide page has them side by side.
+  draw.roofline = (of, wide) => {
+    const SHAPES = ["circle", "rect", "triangle", "diamond", "pin", "roundRect"];
+    const each = of.panels.map((_, k) => wide
+      ? { left: `${k * 50 + 1}%`, width: "46%", top: 60, bottom: 34, containLabel: true }
+      : { left: 8, right: 16, top: `${k * 50 + 13}%`, height: "30%", containLabel: true });
+    const all = of.panels.flatMap((p) => [...p.roofs.flatMap((r) => r.points), ...p.points.map((o) => o.at)]);
+    const [low, high] = [Math.min(...all.map((p) => p[1])) / 2, Math.max(...all.map((p) => p[1])) * 2];
+    return frame({
+      title: of.panels.map((p, k) => ({
+        text: p.title, left: wide ? each[k].left : 0, top: wide ? 26 : `${k * 50 + 6}%`,
+        textStyle: { color: colour("ink"), fontSize: 12, fontWeight: "normal" },
+      })),
+      grid: each,
+      legend: { ...frame().legend, data: [...new Set(of.panels.flatMap((p) => p.points.map((o) => o.name)))] },
+      xAxis: of.panels.map((p, k) => axis(k || wide ? of.x : "", {
+        type: "log", gridIndex: k, min: p.roofs[0].points[0][0], max: p.roofs[0].points.at(-1)[0],
+      })),
+      yAxis: of.panels.map((_, k) => upright(k ? "" : of.y, { type: "log", gridIndex: k, min: low, max: high })),
+      tooltip: {
+        ...frame().tooltip,
+        formatter: ({ data: { of: o } }) =>
+          `${o.name}${o.bounded ? "" : ` ${of.words.unbounded}`}\n${o.bounded ? `${of.x}: ${shown(o.at[0])}\n` : ""}` +
+          `${of.y}: ${shown(o.at[1])}\n${of.words.attainable}: ${shown(o.attainable)}\n${shown(o.ms)} ${of.words.time}`,
+      },
+      series: of.panels.flatMap((p, k) => [
+        ...p.roofs.map((roof, n) => ({
+          type: "line", symbol: "none", silent: true, xAxisIndex: k, yAxisIndex: k, data: roof.points,
+          lineStyle: { color: colour("soft"), width: 1.5, type: ["solid", "dashed", "dotted"][n % 3] },
+          endLabel: { show: true, formatter: roof.name, color: colour("soft"), align: "right", offset: [-8, -9] },
+        })),
+        ...p.points.map((o, n) => ({
+          name: o.name, type: "scatter", symbolSize: 12, xAxisIndex: k, yAxisIndex: k,
+          symbol: o.bounded ? SHAPES[n % SHAPES.length] : "arrow", symbolRotate: o.bounded ? 0 : -90,
+          itemStyle: { color: series()[n % 6] }, data: [{ value: o.at, of: o }], clip: false,
+          markLine: {
+            silent: true, symbol: "none", label: { show: false },
+            lineStyle: { color: series()[n % 6], type: "dotted" },
+            data: [[{ coord: o.at }, { coord: [o.at[0], o.attainable] }]],
+          },
+        })),
+      ]),
+    });
+  };
 
   // Areas that stack, one panel beside the other.
   draw.fleet = (of) => {
@@ -124,7 +171,7 @@
       left: `${k * width + 7}%`, width: `${width - 9}%`, top: 60, bottom: 40,
     }));
     const most = Math.max(...of.panels.map((p) =>
-      Math.max(...of.periods.map((_, t) => p.series.reduce((sum, s) => sum + s.values[t], 0)))));
+      Math.max(...of.periods.map((_, t) => p.series.reduce((sum, s) => sum + s.values[t], 0)))), ...of.asked);
     return frame({
       title: of.panels.map((p, k) => ({
         text: p.title, left: each[k].left, top: 26,
@@ -136,10 +183,16 @@
         type: "category", gridIndex: k, data: of.periods, boundaryGap: false, axisLabel: { color: colour("soft") },
       })),
       yAxis: of.panels.map((_, k) => upright(k ? "" : of.y, { gridIndex: k, min: 0, max: most, scale: false, axisLabel: { show: !k, color: colour("soft"), formatter: shown } })),
-      series: of.panels.flatMap((p, k) => p.series.map((s, n) => ({
-        name: s.name, type: "line", stack: `panel-${k}`, symbol: "none", xAxisIndex: k, yAxisIndex: k,
-        color: series()[n % 6], areaStyle: { opacity: n < 6 ? 0.7 : 0.35 }, lineStyle: { width: 0.5 }, data: s.values,
-      }))),
+      series: of.panels.flatMap((p, k) => [
+        ...p.series.map((s, n) => ({
+          name: s.name, type: "line", stack: `panel-${k}`, symbol: "none", xAxisIndex: k, yAxisIndex: k,
+          color: series()[n % 6], areaStyle: { opacity: n < 6 ? 0.7 : 0.35 }, lineStyle: { width: 0.5 }, data: s.values,
+        })),
+        {
+          name: of.words.asked, type: "line", symbol: "none", xAxisIndex: k, yAxisIndex: k, data: of.asked,
+          color: colour("ink"), lineStyle: { width: 1.5, type: "dashed" },
+        },
+      ]),
     });
   };
 
@@ -151,8 +204,11 @@
   function show(box) {
     const chart = charts.get(box.id) || echarts.init(box);
     charts.set(box.id, chart);
-    chart.setOption(draw[box.dataset.chart](read(box.id)), { notMerge: true });
+    chart.setOption(option(box), { notMerge: true });
   }
+
+  // Some charts stand otherwise where they are narrow.
+  const option = (box) => draw[box.dataset.chart](read(box.id), box.clientWidth > 640);
 
   function keep(id, form) {
     const chart = charts.get(id);
@@ -161,13 +217,13 @@
       const box = document.createElement("div");
       const size = { width: chart.getWidth(), height: chart.getHeight() };
       const copy = echarts.init(box, null, { renderer: "svg", ssr: true, ...size });
-      copy.setOption({ ...draw[document.getElementById(id).dataset.chart](read(id)), backgroundColor: colour("ground") });
+      copy.setOption({ ...option(document.getElementById(id)), backgroundColor: colour("ground") });
       url = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(copy.renderToSVGString())}`;
       copy.dispose();
     }
     const link = document.createElement("a");
     link.href = url;
-    link.download = `chipwise-${document.getElementById(id).dataset.chart}.${form}`;
+    link.download = `chipwise-${read(id).name}.${form}`;
     link.click();
   }
 
@@ -181,7 +237,10 @@
   addEventListener("DOMContentLoaded", () => {
     all();
     addEventListener("theme", all);
-    addEventListener("resize", () => charts.forEach((chart) => chart.resize()));
+    addEventListener("resize", () => {
+      charts.forEach((chart) => chart.resize());
+      all();
+    });
     document.querySelectorAll("[data-keep]").forEach((box) => {
       box.hidden = false;
       box.addEventListener("click", ({ target }) => {

@@ -48,9 +48,21 @@
         ...Object.entries(of.statuses).map(([status, name]) => ({
           name, type: "scatter", symbol: LOOK[status][1], symbolSize: 10,
           itemStyle: { color: colour(LOOK[status][0]) },
-          label: { show: true, formatter: ({ data }) => data.of.name, position: "right", color: colour("ink"), fontSize: 10 },
+          label: {
+            show: true, formatter: ({ data }) => data.of.name, position: "right", color: colour("ink"), fontSize: 10,
+          },
           labelLayout: { hideOverlap: true },
-          data: of.chips.filter((c) => c.statuses[at] === status).map((c) => ({ value: c.at, of: c })),
+          data: of.chips.filter((c) => c.statuses[at] === status && c.name !== of.asked).map((c) => ({ value: c.at, of: c })),
+        })),
+        // The chip that is asked about is ringed, its name always there.
+        ...of.chips.filter((c) => c.name === of.asked).map((c) => ({
+          name: of.statuses[c.statuses[at]], type: "scatter", symbol: LOOK[c.statuses[at]][1], symbolSize: 17, z: 5,
+          itemStyle: { color: colour(LOOK[c.statuses[at]][0]), borderColor: colour("ink"), borderWidth: 2 },
+          label: {
+            show: true, formatter: c.name, position: "top", color: colour("ink"), fontSize: 13, fontWeight: "bold",
+            backgroundColor: colour("ground"), padding: [1, 4], borderRadius: 3,
+          },
+          data: [{ value: c.at, of: c }],
         })),
       ],
     });

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from chipwise import questions
-from chipwise.web import charts, work
+from chipwise import figures, questions
+from chipwise.web import work
 
 NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 
@@ -17,7 +17,7 @@ def _quiet(done, total):
 @pytest.fixture(scope="module")
 def plan():
     asked = {"model": "llama-2-70b", "chips": ["h200", "h20"], "isl": 2048, "osl": 128}
-    return questions.plan({**asked, "mode": "agg", "simulate": False})
+    return questions.plan({**asked, "mode": "agg", "simulate": False, "roofline": True})
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +27,15 @@ def compared():
     return work.WORK["compare"](asked, _quiet)
 
 
-def _same(draw, found):
-    english, chinese = (draw(found, lang) for lang in ("en", "zh"))
+def _same(name, found):
+    english, chinese = (figures.chart(name, found, lang) for lang in ("en", "zh"))
     numbers = [sorted(NUMBER.findall(each["reading"])) for each in (english, chinese)]
     assert numbers[0] == numbers[1]
     return english
 
 
 def test_the_cheapest_and_the_quickest_are_told(plan):
-    chart = _same(charts.pareto, plan)
+    chart = _same("pareto", plan)
     usd = {r["chip"]: r["usd_per_million_output_tokens"]["value"] for r in plan["chips"]}
     cheapest = min(usd, key=usd.get)
     assert chart["reading"].startswith(cheapest.partition("-")[2])
@@ -45,20 +45,35 @@ def test_the_cheapest_and_the_quickest_are_told(plan):
 
 
 def test_the_parts_of_the_memory_add_up(plan):
-    chart = _same(charts.memory, plan)
+    chart = _same("memory", plan)
     for at, row in enumerate(plan["chips"]):
         whole = sum(part["values"][at] for part in chart["parts"])
         assert whole == pytest.approx(row["memory_bytes"]["total"] / 1e9)
 
 
+def test_operators_stand_under_the_roof_of_the_cheapest_chip(plan):
+    chart = _same("roofline", plan)
+    usd = {r["chip"]: r["usd_per_million_output_tokens"]["value"] for r in plan["chips"]}
+    cheapest = min(usd, key=usd.get).partition("-")[2]
+    assert all(cheapest in panel["title"] for panel in chart["panels"])
+    for panel in chart["panels"]:
+        assert panel["points"]
+        for point in panel["points"]:
+            assert 0 < point["at"][1] <= point["attainable"]
+        for roof in panel["roofs"]:
+            (x0, y0), (x1, y1), (_, y2) = roof["points"]
+            assert y1 == y2
+            assert y1 / x1 == pytest.approx(y0 / x0)
+
+
 def test_no_chart_is_drawn_of_nothing(plan):
     none = {**plan, "chips": [{**r, "feasible": False} for r in plan["chips"]], "apart": []}
-    assert charts.pareto(none, "en") is None
-    assert charts.memory(none, "en") is None
+    assert figures.chart("pareto", none, "en") is None
+    assert figures.chart("memory", none, "en") is None
 
 
 def test_the_ratio_of_two_deployments_is_told(compared):
-    chart = _same(charts.compared, compared)
+    chart = _same("compared", compared)
     rates = sorted(s["output_tokens_per_s_per_chip"]["value"] for s in compared["sides"])
     assert f"{rates[-1] / rates[0]:.3g} times" in chart["reading"]
 
@@ -83,14 +98,14 @@ def test_a_timeline_counts_every_request():
     assert all(m["waiting"] >= 0 and m["running"] >= 0 for m in found["timeline"])
     assert [done for done, _ in told] == list(range(len(told)))
     assert told[-1][0] == told[-1][1]
-    _same(charts.percentiles, found)
-    _same(charts.timeline, found)
+    _same("loads", found)
+    _same("timeline", found)
 
 
 def test_a_step_is_told_by_its_largest_part():
     asked = {"model": "llama-3.1-8b", "chip": "h100", "chips": 8, "seq": 4096, "batch": 64}
     found = work.WORK["train"](asked, _quiet)
-    chart = _same(charts.step_parts, found)
+    chart = _same("step", found)
     largest = max(found["parts_s"].values())
     assert f"{largest:.3g}" in chart["reading"]
-    _same(charts.training_memory, found)
+    _same("memory", found)
