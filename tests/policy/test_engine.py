@@ -10,7 +10,7 @@ from chipwise import catalog, policy
 from chipwise.catalog.rulebook import rule_terms
 from chipwise.errors import BadFact, BadInput, UnknownName
 from chipwise.policy.question import COUNTRIES
-from chipwise.types import Fact, Rule, Verdict
+from chipwise.types import Doubt, Fact, Rule, RuleCase, Verdict
 from tests.policy.cases import LAST, chips, rule, rules, verdict
 
 DAY = timedelta(days=1)
@@ -529,3 +529,354 @@ def test_a_relaxation_never_makes_anything_stricter() -> None:
             bare = policy.check(chip, without, on=LAST, include=include).status
             if "unknown" not in (with_all, bare):
                 assert policy.status_order(with_all) <= policy.status_order(bare)
+
+
+# -- rules made for the purpose: what docs/rules.md says of how a verdict comes about ------------
+
+SOON, THEN = date(2024, 1, 1), date(2024, 6, 1)
+
+
+def made(name: str = "mine", **changed: object) -> Rule:
+    """A US control on every chip that goes to China: a notice, from 2024 on."""
+    of = {
+        "id": name,
+        "jurisdiction": "US",
+        "citation": "mine",
+        "start": SOON,
+        "end": None,
+        "destinations": ("CN",),
+        "routes": policy.ROUTES,
+        "condition": "True",
+        "outcome": "notify",
+        "effect": "control",
+        "confidence": "source",
+    }
+    return Rule(**{**of, **changed})  # type: ignore[arg-type]
+
+
+def ruled(*by: Rule, on: date = THEN, chip: str = "h100", **asked: object) -> Verdict:
+    return policy.check(catalog.chip(chip), by, on=on, **asked)  # type: ignore[arg-type]
+
+
+# No file states it, so that a condition on it is open for every chip.
+OPEN = "us_technology"
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_side_is_its_strictest_control_in_whatever_order(turn: int) -> None:
+    by = (made("a"), made("b", outcome="licence_denial"), made("c", outcome="discouraged"))
+    found = ruled(*by[::turn])
+    assert (found.export.status, found.imports.status) == ("licence_denial", "free")
+    assert found.status == "licence_denial"
+
+
+def test_the_whole_is_the_stricter_of_both_sides() -> None:
+    """A rule of the country of destination stands on the side of imports."""
+    found = ruled(made("a"), made("b", jurisdiction="CN", outcome="prohibited"))
+    assert (found.export.status, found.imports.status) == ("notify", "prohibited")
+    assert found.status == "prohibited"
+    assert [t.id for t in found.export.rules] == ["a"]
+    assert [t.id for t in found.imports.rules] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("relaxes", "outcome", "condition", "expected"),
+    [
+        (("strict",), "notify", "True", "notify"),
+        (("strict",), "prohibited", "True", "licence_denial"),
+        (("other",), "notify", "True", "licence_denial"),
+        (("strict",), "notify", "False", "licence_denial"),
+        (("strict",), "notify", OPEN, "unknown"),
+        # What it could do is nothing milder, so that nothing hangs on whether it does.
+        (("strict",), "licence_denial", OPEN, "licence_denial"),
+    ],
+)
+def test_a_relaxation_is_of_the_controls_that_it_names(
+    relaxes: tuple[str, ...], outcome: str, condition: str, expected: str
+) -> None:
+    mild = made("mild", effect="relax", relaxes=relaxes, outcome=outcome, condition=condition)
+    found = ruled(made("strict", outcome="licence_denial"), mild)
+    assert found.export.status == expected
+    assert found.unknown == ((OPEN,) if expected == "unknown" else ())
+
+
+def test_a_relaxation_of_one_control_leaves_the_others() -> None:
+    mild = made("mild", effect="relax", relaxes=("a",), outcome="free")
+    by = made("a", outcome="prohibited"), made("b", outcome="discouraged"), mild
+    assert ruled(*by).export.status == "discouraged"
+
+
+@pytest.mark.parametrize(
+    ("others", "expected", "unknown"),
+    [
+        ((), "unknown", (OPEN,)),
+        # The known one is milder than what is open, or as strict.
+        (("notify",), "unknown", (OPEN,)),
+        (("licence_denial",), "licence_denial", ()),
+        (("prohibited",), "prohibited", ()),
+    ],
+)
+def test_what_is_open_matters_where_it_could_be_stricter(
+    others: tuple[str, ...], expected: str, unknown: tuple[str, ...]
+) -> None:
+    known = [made(f"known-{each}", outcome=each) for each in others]
+    found = ruled(made("open", condition=OPEN, outcome="licence_denial"), *known)
+    assert (found.export.status, found.unknown) == (expected, unknown)
+
+
+def test_only_what_would_decide_is_named_and_once() -> None:
+    found = ruled(
+        made("a", condition=OPEN, outcome="discouraged"),
+        made("b", condition=OPEN, outcome="prohibited"),
+        made("c", condition="hbm_stack and memory_density > 2", outcome="prohibited"),
+    )
+    assert found.unknown == (OPEN,)
+
+
+def test_an_open_part_of_a_control_is_named_with_that_of_its_relaxation() -> None:
+    mild = made("mild", effect="relax", relaxes=("strict",), condition="memory_bandwidth < 1")
+    strict = made("strict", outcome="licence_denial", condition=OPEN)
+    chip = replace(catalog.chip("h100"), memory_bandwidth=None)
+    found = policy.check(chip, (strict, mild), on=THEN)
+    assert found.export.status == "unknown"
+    assert found.unknown == (OPEN, "memory_bandwidth")
+
+
+def test_a_note_changes_nothing_but_is_shown_with_what_it_needs() -> None:
+    note = made("note", effect="note", outcome="", needs=("a form",))
+    found = ruled(note, made())
+    assert found.export.status == "notify"
+    assert found.needs == ("a form",)
+    shown = {t.id: t for t in found.export.rules}
+    assert (shown["note"].fires, shown["note"].outcome) == (True, "")
+    assert shown["mine"].outcome == "notify"
+
+
+def test_needs_are_of_rules_that_fire() -> None:
+    by = [
+        made("a", condition="True", needs=("a form", "a fee")),
+        made("b", condition="False", needs=("a test",)),
+        made("c", condition=OPEN, needs=("an oath",)),
+        made("d", needs=("a fee",)),
+    ]
+    found = ruled(*by)
+    assert found.needs == ("a form", "a fee")
+    # Of one that could fire it is told with the rule; of one that does not, not at all.
+    assert {t.id: t.needs for t in found.export.rules} == {
+        "a": ("a form", "a fee"),
+        "b": (),
+        "c": ("an oath",),
+        "d": ("a fee",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "left"),
+    [
+        ({"condition": 'chip == "nvidia-h100-sxm"'}, "unknown", True),
+        # What does not name the chip, or does not catch it, leaves nothing open.
+        ({"condition": "tpp >= 1"}, "free", True),
+        ({"condition": 'chip == "nvidia-h200-sxm"'}, "free", False),
+        # A bill is no law, and a relaxation that was reported is no leave.
+        ({"condition": 'chip == "nvidia-h100-sxm"', "confidence": "proposed"}, "free", True),
+        ({"condition": 'chip == "nvidia-h100-sxm"', "effect": "relax"}, "free", True),
+        ({"condition": 'chip == "nvidia-h100-sxm"', "effect": "note"}, "free", True),
+    ],
+)
+def test_what_is_left_out_keeps_a_side_open_where_it_names_the_chip(
+    changed: dict[str, object], status: str, left: bool
+) -> None:
+    report = made(
+        "report", **{"counted": False, "confidence": "reported", "outcome": "prohibited", **changed}
+    )
+    found = ruled(report)
+    assert found.status == status
+    assert found.unknown == (("report",) if status == "unknown" else ())
+    assert found.not_evaluated == found.export.not_evaluated == (("report",) if left else ())
+    assert found.export.rules == ()
+    asked = ruled(report, include=(report.confidence,))
+    assert [t.id for t in asked.export.rules] == ["report"]
+    assert asked.not_evaluated == ()
+    strict = report.effect == "control" and left
+    assert asked.status == ("prohibited" if strict else "free")
+
+
+def test_what_is_left_out_is_open_only_above_what_is_known() -> None:
+    named = 'chip == "nvidia-h100-sxm"'
+    report = made("r", counted=False, confidence="reported", condition=named, outcome="discouraged")
+    assert ruled(report, made(outcome="licence_denial")).status == "licence_denial"
+    assert ruled(report, made(outcome="discouraged")).status == "discouraged"
+    assert ruled(report, made(outcome="notify")).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("cases", "expected"),
+    [
+        ((), "notify"),
+        ((RuleCase("free", ("DE",)),), "notify"),
+        ((RuleCase("free", ("DE", "CN")),), "free"),
+        ((RuleCase("free", (), ("state",)),), "notify"),
+        ((RuleCase("free", (), ("private", "state")),), "free"),
+        ((RuleCase("free", condition="tpp < 1"),), "notify"),
+        # The first that applies, and none after it.
+        ((RuleCase("free", condition="tpp > 1"), RuleCase("prohibited")), "free"),
+        ((RuleCase("free", ("DE",)), RuleCase("prohibited")), "prohibited"),
+        # What may apply bounds the outcome, with what comes after it.
+        ((RuleCase("prohibited", condition=OPEN),), "unknown"),
+        ((RuleCase("notify", condition=OPEN),), "notify"),
+        ((RuleCase("prohibited", condition=OPEN), RuleCase("prohibited")), "prohibited"),
+    ],
+)
+def test_the_first_case_that_applies_gives_the_outcome(
+    cases: tuple[RuleCase, ...], expected: str
+) -> None:
+    found = ruled(made(cases=cases))
+    assert found.status == expected
+    assert found.export.rules[0].outcome == expected
+    assert found.unknown == ((OPEN,) if expected == "unknown" else ())
+
+
+def test_a_case_of_a_rule_that_does_not_fire_leaves_nothing_open() -> None:
+    found = ruled(made(condition="False", cases=(RuleCase("prohibited", condition=OPEN),)))
+    assert (found.status, found.unknown) == ("free", ())
+    assert found.export.rules[0].missing == ()
+
+
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [(SOON - DAY, "free"), (SOON, "notify"), (THEN - DAY, "notify"), (THEN, "free")],
+)
+def test_a_rule_binds_from_its_start_to_the_day_before_its_end(on: date, expected: str) -> None:
+    assert ruled(made(end=THEN), on=on).status == expected
+
+
+DOUBT = Doubt("whether it binds", THEN, "nobody has tried")
+
+
+@pytest.mark.parametrize(("on", "disputed"), [(THEN - DAY, False), (THEN, True)])
+def test_a_rule_in_doubt_is_read_both_ways_from_that_day(on: date, disputed: bool) -> None:
+    found = ruled(made(doubt=DOUBT), on=on)
+    # The stricter reading, in any case.
+    assert found.status == "notify"
+    assert [(d.name, d.stated_status, d.other_status, d.because) for d in found.disputes] == (
+        [("whether it binds", "notify", "free", "nobody has tried")] if disputed else []
+    )
+
+
+def test_doubts_of_one_name_go_together_with_all_their_reasons() -> None:
+    other = Doubt("whether it binds", THEN, "it was never published")
+    by = made("a", doubt=DOUBT), made("b", doubt=other, outcome="prohibited")
+    [one] = ruled(*by).disputes
+    assert (one.stated_status, one.other_status) == ("prohibited", "free")
+    assert one.because == "nobody has tried; it was never published"
+    # Of a rule that catches nothing here no doubt is told.
+    [one] = ruled(by[0], replace(by[1], condition="False")).disputes
+    assert one.because == "nobody has tried"
+    assert ruled(replace(by[0], condition="False")).disputes == ()
+
+
+def test_a_dispute_is_shown_where_something_read_the_fact() -> None:
+    """The MI300X's die has two areas; a rule on anything else does not ask."""
+    dense = made("dense", condition="density >= 10")
+    assert [d.name for d in ruled(dense, chip="mi300x").disputes] == ["die_area"]
+    for unasked in (
+        made("wide", condition="memory_bandwidth >= 1"),
+        replace(dense, effect="note"),
+        replace(dense, counted=False, confidence="reported"),
+        replace(dense, start=THEN + DAY),
+    ):
+        assert ruled(unasked, chip="mi300x").disputes == (), unasked
+
+
+def test_what_is_shown_of_a_dispute() -> None:
+    """20,919 on 1,017 mm² are 20.6, on 2,400 mm² 8.7."""
+    found = ruled(made(condition="density >= 10"), chip="mi300x")
+    [line] = found.disputed
+    assert line.startswith("die_area: 1,017 mm² gives notify, 2,400 mm² gives free (")
+    assert found.status == "notify"
+    [line] = ruled(made(condition="density >= 5"), chip="mi300x").disputed
+    assert line.startswith("die_area: 1,017 mm² or 2,400 mm²: notify either way (")
+
+
+# -- over time -----------------------------------------------------------------------------------
+
+
+def periods(*by: Rule, since: date = SOON - DAY, until: date = THEN, **asked: object):
+    found = policy.timeline(catalog.chip("h100"), by, since=since, until=until, **asked)  # type: ignore[arg-type]
+    return [(p.start, p.end, p.status, p.rules) for p in found]
+
+
+def test_a_period_ends_with_a_rule_and_begins_with_one() -> None:
+    assert periods(made(end=date(2024, 3, 1))) == [
+        (SOON - DAY, SOON, "free", ()),
+        (SOON, date(2024, 3, 1), "notify", ("mine",)),
+        (date(2024, 3, 1), THEN + DAY, "free", ()),
+    ]
+
+
+def test_the_last_day_counts_and_one_day_is_a_timeline() -> None:
+    assert periods(made(start=THEN))[-1] == (THEN, THEN + DAY, "notify", ("mine",))
+    assert periods(made(start=THEN + DAY)) == [(SOON - DAY, THEN + DAY, "free", ())]
+    assert periods(made(), since=THEN) == [(THEN, THEN + DAY, "notify", ("mine",))]
+
+
+def test_a_turn_that_changes_nothing_makes_no_period() -> None:
+    note = made("note", effect="note", outcome="", start=date(2024, 2, 1))
+    far = made("far", destinations=("DE",), start=date(2024, 3, 1))
+    milder = made("milder", condition="False", start=date(2024, 4, 1))
+    assert periods(made(), note, far, milder, since=SOON) == [
+        (SOON, THEN + DAY, "notify", ("mine",))
+    ]
+
+
+def test_a_doubt_opens_a_side_on_its_day() -> None:
+    """From then on it may not bind, and another rule alone decides."""
+    kept = made("kept", condition=OPEN, outcome="discouraged")
+    doubted = made("doubted", outcome="discouraged", doubt=replace(DOUBT, since=date(2024, 3, 1)))
+    assert [p[:3] for p in periods(kept, doubted, since=SOON)] == [
+        (SOON, THEN + DAY, "discouraged")
+    ]
+    mild = made("mild", effect="relax", relaxes=("strict",), outcome="free")
+    strict = made("strict", outcome="prohibited")
+    in_doubt = replace(mild, doubt=replace(DOUBT, since=date(2024, 3, 1)))
+    assert [p[:3] for p in periods(strict, in_doubt, since=SOON)] == [
+        (SOON, date(2024, 3, 1), "free"),
+        (date(2024, 3, 1), THEN + DAY, "prohibited"),
+    ]
+
+
+def test_a_timeline_asks_what_a_verdict_asks() -> None:
+    by = made(origins=("TW",), items="any"), made("b", end_users=("state",), outcome="prohibited")
+    assert periods(*by, since=THEN)[0][2] == "free"
+    assert periods(*by, since=THEN, origin="TW")[0][2] == "notify"
+    assert periods(*by, since=THEN, end_user="state")[0][2] == "prohibited"
+    assert periods(made(routes=("reexport",)), since=THEN, route="reexport")[0][2] == "notify"
+    assert periods(made(destinations=("DE",)), since=THEN, to="DE")[0][2] == "notify"
+    left = made(counted=False, confidence="reported", condition="tpp > 1")
+    assert periods(left, since=THEN)[0][2] == "free"
+    assert periods(left, since=THEN, include=("reported",))[0][2] == "notify"
+
+
+def test_two_periods_that_touch_differ_in_more_than_their_days() -> None:
+    for name in ("h20", "h200", "910c"):
+        found = policy.timeline(catalog.chip(name), rules(), since=date(2022, 10, 1), until=LAST)
+        for one, after in pairwise(found):
+            assert replace(one, start=after.start, end=after.end) != after
+        named = {each for period in found for each in period.rules}
+        assert "note" not in {rule(each).effect for each in named}
+
+
+# -- faults and days -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("place", "said"), [("my.toml: line 9", "my.toml: line 9"), ("", "mine")])
+def test_a_case_that_is_none_names_its_place(place: str, said: str) -> None:
+    broken = made(cases=(RuleCase("free", condition="tpp >= weight", place=place),))
+    with pytest.raises(BadFact, match=rf"^{said}: condition: unknown name 'weight'"):
+        ruled(broken)
+
+
+def test_a_rule_is_overdue_after_its_day_and_not_on_it() -> None:
+    by = made(review_by=THEN), made("never", review_by=None)
+    assert policy.overdue(by, THEN) == ("never",)
+    assert policy.overdue(by, THEN + DAY) == ("mine", "never")
