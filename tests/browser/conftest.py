@@ -21,7 +21,8 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the session: a loop of asyncio runs while it is open, and other tests want their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "there is no chromium; `make test` installs it, or your system's packages do"
