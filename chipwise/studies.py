@@ -17,7 +17,7 @@ import re
 import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -102,17 +102,34 @@ def file() -> Path:
 def _opened() -> Iterator[sqlite3.Connection]:
     """The file, made where it is missing; what is done within is done whole or not at all."""
     path = file()
-    try:
+    with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-        try:
+        with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as kept:
             # The lock is taken before the first look, so that no two writers decide on the same.
             kept.execute("begin immediate")
             kept.execute(_TABLE)
             yield kept
             kept.execute("commit")
-        finally:
-            kept.close()
+
+
+def _rows(query: str, *values: str) -> list[Any]:
+    """What the file has; none where it is missing, and looking does not make it."""
+    path = file()
+    with _told(path):
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return []
+        reading = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(reading, timeout=_PATIENCE, uri=True)) as kept:
+            return kept.execute(query, values).fetchall()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What is wrong with the file, in a sentence."""
+    try:
+        yield
     except sqlite3.OperationalError as error:
         raise BadInput(f"{path}: studies cannot be opened: {error}") from None
     except sqlite3.DatabaseError as error:
@@ -205,15 +222,13 @@ def _versions(answer: Any) -> tuple[str, str, str]:
 
 def listed() -> list[Study]:
     """Every study, the newest first."""
-    with _opened() as kept:
-        rows = kept.execute("select * from studies order by day desc, rowid desc").fetchall()
+    rows = _rows("select * from studies order by day desc, rowid desc")
     return [_study(row) for row in rows]
 
 
 def names() -> list[str]:
     """The name of every study."""
-    with _opened() as kept:
-        return [name for (name,) in kept.execute("select name from studies order by name")]
+    return [name for (name,) in _rows("select name from studies order by name")]
 
 
 def show(name: str) -> Study:
@@ -224,11 +239,10 @@ def show(name: str) -> Study:
     UnknownName
         If there is none; with the nearest.
     """
-    with _opened() as kept:
-        row = kept.execute("select * from studies where name = ?", (name,)).fetchone()
-    if row is None:
+    rows = _rows("select * from studies where name = ?", name)
+    if not rows:
         raise UnknownName("study", name, names())
-    return _study(row)
+    return _study(rows[0])
 
 
 def _study(row: Sequence[str]) -> Study:

@@ -264,3 +264,12 @@ def test_delete_takes_one_name(capsys):
         code, _, err = run(capsys, "studies", *arguments)
         assert code == 2
         assert "--delete takes the name of one study" in err
+
+
+def test_looking_makes_no_file(tmp_path, monkeypatch):
+    path = tmp_path / "none" / "studies.sqlite3"
+    monkeypatch.setenv("CHIPWISE_STUDIES", str(path))
+    assert studies.listed() == studies.names() == []
+    with pytest.raises(UnknownName):
+        studies.show("one")
+    assert not path.parent.exists()

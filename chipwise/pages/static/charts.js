@@ -2,7 +2,14 @@
 // draw; what is to be read from them, the server has computed.
 "use strict";
 (() => {
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  // A property of the style may tell two colours; what an element of that colour has is the one in use.
+  const probe = document.createElement("i");
+  const colour = (name) => {
+    if (!probe.isConnected) document.body.append(probe);
+    probe.hidden = true;
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
   const series = () => [1, 2, 3, 4, 5, 6].map((at) => colour(`series-${at}`));
   const shown = (value) =>
     value === 0 ? "0" : Math.abs(value) >= 100
@@ -20,7 +27,7 @@
         renderMode: "richText", confine: true, backgroundColor: colour("panel"),
         borderColor: colour("line"), textStyle: { color: colour("ink"), fontSize: 12 },
       },
-      legend: { top: 0, type: "scroll", textStyle: { color: colour("ink") }, itemHeight: 10 },
+      legend: { top: 0, type: "scroll", textStyle: { color: colour("ink") }, itemHeight: 10, itemWidth: 16 },
       ...more,
     };
   }
@@ -36,6 +43,29 @@
   const upright = (name, more) =>
     axis(name, { nameLocation: "end", nameGap: 12, nameTextStyle: { color: colour("soft"), align: "left" }, ...more });
 
+  // Where names have room beside their points, [x, y, name] in pixels: the first of some sides that
+  // is free, or none. The point that `first` is true of has its name in any case.
+  function sides(points, tried, first = () => false) {
+    const apart = (a, b) => a[0] + a[2] < b[0] || b[0] + b[2] < a[0] || a[1] + a[3] < b[1] || b[1] + b[3] < a[1];
+    const taken = points.map(([x, y]) => [x - 5, y - 4, 10, 8]);
+    const boxes = ([x, y, name]) => {
+      const wide = 6.2 * name.length;
+      return {
+        right: [x + 7, y - 6, wide, 12], left: [x - 7 - wide, y - 6, wide, 12],
+        top: [x - wide / 2, y - 20, wide, 12], bottom: [x - wide / 2, y + 8, wide, 12],
+      };
+    };
+    const found = points.map(() => null);
+    const order = points.map((_, k) => k).sort((a, b) => first(b) - first(a));
+    for (const k of order) {
+      const box = boxes(points[k]);
+      const side = tried.find((each) => taken.every((other, n) => n === k || apart(box[each], other)));
+      found[k] = side ?? (first(k) ? tried[0] : null);
+      if (found[k]) taken.push(box[found[k]]);
+    }
+    return found;
+  }
+
   // Bars of intervals as one broken line: ends joined two by two.
   const whiskers = (points, name, tint) => ({
     name, type: "line", silent: true, symbol: "none", z: 1, connectNulls: false,
@@ -44,7 +74,12 @@
   });
 
   const draw = {
-    pareto(of) {
+    pareto(of, { width, height }) {
+      const most = [0, 1].map((k) => Math.max(...of.points.map((p) => (k ? p.y : p.x)[2])) * 1.1);
+      const place = sides(
+        of.points.map((p) => [p.x[0] / most[0] * (width - 80), -p.y[0] / most[1] * (height - 100), p.name]),
+        ["top", "bottom", "right", "left"], () => true,
+      );
       const front = of.points.filter((p) => p.front).sort((a, b) => a.x[0] - b.x[0]);
       return frame({
         legend: { ...frame().legend, data: [of.words.front, of.words.interval] },
@@ -65,16 +100,17 @@
           },
           {
             type: "scatter", symbolSize: 11, itemStyle: { color: colour("series-1") },
-            label: { show: true, formatter: ({ data }) => data.of.name, position: "right", color: colour("ink") },
-            labelLayout: { moveOverlap: "shiftY" },
-            data: of.points.map((p) => ({ value: [p.x[0], p.y[0]], of: p })),
+            label: { show: true, formatter: ({ data }) => data.of.name, distance: 7, color: colour("ink") },
+            data: of.points.map((p, k) => ({ value: [p.x[0], p.y[0]], of: p, label: { position: place[k] } })),
           },
         ],
       });
     },
 
-    memory(of) {
+    memory(of, { width }) {
       return frame({
+        legend: { ...frame().legend, type: "plain" },
+        grid: { ...frame().grid, top: width > 520 ? 52 : 84 },
         xAxis: axis(of.x, { scale: false, min: 0 }),
         yAxis: { type: "category", inverse: true, data: of.rows, axisLabel: { color: colour("ink") }, axisTick: { show: false } },
         tooltip: { ...frame().tooltip, valueFormatter: (v) => `${shown(v)} ${of.x}` },
@@ -120,24 +156,30 @@
   };
 
   // Operators under the roof of their chip, a panel for each phase; a wide page has them side by side.
-  draw.roofline = (of, wide) => {
-    const SHAPES = ["circle", "rect", "triangle", "diamond", "pin", "roundRect"];
+  draw.roofline = (of, { width }) => {
+    const wide = width > 640;
+    const SHAPES = ["circle", "rect", "triangle", "diamond", "pin", "roundRect", "emptyCircle"];
+    const names = [...new Set(of.panels.flatMap((p) => p.points.map((o) => o.name)))];
     const each = of.panels.map((_, k) => wide
-      ? { left: `${k * 50 + 1}%`, width: "46%", top: 60, bottom: 34, containLabel: true }
-      : { left: 8, right: 16, top: `${k * 50 + 13}%`, height: "30%", containLabel: true });
+      ? { left: `${k * 50 + 1}%`, width: "47%", top: 82, bottom: 30, containLabel: true }
+      : { left: 8, right: 16, top: `${k * 44 + 22}%`, height: "30%", containLabel: true });
     const all = of.panels.flatMap((p) => [...p.roofs.flatMap((r) => r.points), ...p.points.map((o) => o.at)]);
     const [low, high] = [Math.min(...all.map((p) => p[1])) / 2, Math.max(...all.map((p) => p[1])) * 2];
     return frame({
       title: of.panels.map((p, k) => ({
-        text: p.title, left: wide ? each[k].left : 0, top: wide ? 26 : `${k * 50 + 6}%`,
+        text: p.title, left: wide ? each[k].left : 0, top: wide ? 30 : `${k * 44 + 12}%`,
         textStyle: { color: colour("ink"), fontSize: 12, fontWeight: "normal" },
       })),
       grid: each,
-      legend: { ...frame().legend, data: [...new Set(of.panels.flatMap((p) => p.points.map((o) => o.name)))] },
+      legend: { ...frame().legend, type: "plain", data: names },
       xAxis: of.panels.map((p, k) => axis(k || wide ? of.x : "", {
         type: "log", gridIndex: k, min: p.roofs[0].points[0][0], max: p.roofs[0].points.at(-1)[0],
+        axisLabel: { ...axis().axisLabel, showMinLabel: false, showMaxLabel: false },
       })),
-      yAxis: of.panels.map((_, k) => upright(k ? "" : of.y, { type: "log", gridIndex: k, min: low, max: high })),
+      yAxis: of.panels.map((_, k) => upright(k ? "" : of.y, {
+        type: "log", gridIndex: k, min: low, max: high,
+        axisLabel: { ...axis().axisLabel, showMinLabel: false, showMaxLabel: false },
+      })),
       tooltip: {
         ...frame().tooltip,
         formatter: ({ data: { of: o } }) =>
@@ -148,11 +190,11 @@
         ...p.roofs.map((roof, n) => ({
           type: "line", symbol: "none", silent: true, xAxisIndex: k, yAxisIndex: k, data: roof.points,
           lineStyle: { color: colour("soft"), width: 1.5, type: ["solid", "dashed", "dotted"][n % 3] },
-          endLabel: { show: true, formatter: roof.name, color: colour("soft"), align: "right", offset: [-8, -9] },
+          endLabel: { show: true, formatter: roof.name, color: colour("soft"), align: "right", offset: [-8, n ? 9 : -9] },
         })),
-        ...p.points.map((o, n) => ({
+        ...p.points.map((o) => [o, names.indexOf(o.name)]).map(([o, n]) => ({
           name: o.name, type: "scatter", symbolSize: 12, xAxisIndex: k, yAxisIndex: k,
-          symbol: o.bounded ? SHAPES[n % SHAPES.length] : "arrow", symbolRotate: o.bounded ? 0 : -90,
+          symbol: o.bounded ? SHAPES[n % SHAPES.length] : "triangle", symbolRotate: o.bounded ? 0 : -90,
           itemStyle: { color: series()[n % 6] }, data: [{ value: o.at, of: o }], clip: false,
           markLine: {
             silent: true, symbol: "none", label: { show: false },
@@ -208,7 +250,7 @@
   }
 
   // Some charts stand otherwise where they are narrow.
-  const option = (box) => draw[box.dataset.chart](read(box.id), box.clientWidth > 640);
+  const option = (box) => draw[box.dataset.chart](read(box.id), { width: box.clientWidth, height: box.clientHeight });
 
   function keep(id, form) {
     const chart = charts.get(id);
@@ -232,7 +274,7 @@
   }
 
   // Other scripts add charts of theirs, and draw those whose data they change.
-  window.chipwise = { draw, frame, axis, upright, whiskers, colour, shown, show, charts };
+  window.chipwise = { draw, frame, sides, axis, upright, whiskers, colour, shown, show, charts };
 
   addEventListener("DOMContentLoaded", () => {
     all();
