@@ -798,6 +798,80 @@ def test_what_is_shown_of_a_dispute() -> None:
     assert line.startswith("die_area: 1,017 mm² or 2,400 mm²: notify either way (")
 
 
+@pytest.mark.parametrize(
+    ("condition", "shown", "rests_on"),
+    [
+        ('vendor == "NVIDIA"', ("vendor NVIDIA = NVIDIA: yes",), ()),
+        ('chip in {"a", "b"}', ("chip nvidia-h100-sxm in a, b: no",), ()),
+        ("sold_in_us", ("sold_in_us: yes",), ("sold_in_us",)),
+        ("not dc", ("dc: yes",), ("market",)),
+        ("process <= 4", ("process = 4 nm", "process 4 ≤ 4: yes"), ("process",)),
+        (
+            "transistors >= 50",
+            ("transistors = 80 bn", "transistors 80 ≥ 50: yes"),
+            ("transistors",),
+        ),
+        ("link_bandwidth < 900", ("link 900 GB/s", "link 900 < 900: no"), ("scaleup_bandwidth",)),
+        (
+            "io_bandwidth >= 1100",
+            ("I/O = link 900 GB/s + PCIe 128 GB/s = 1,028 GB/s", "I/O 1,028 ≥ 1,100: no"),
+            ("scaleup_bandwidth", "pcie_bandwidth"),
+        ),
+        (
+            "hbm_stack and memory_density > 2",
+            ("hbm_stack: no", "memory_density unknown > 2: unknown"),
+            (),
+        ),
+    ],
+)
+def test_what_was_read_is_shown_and_named(
+    condition: str, shown: tuple[str, ...], rests_on: tuple[str, ...]
+) -> None:
+    found = policy.trace(made(condition=condition), catalog.chip("h100"))
+    assert (found.arithmetic, found.rests_on, found.missing) == (shown, rests_on, ())
+
+
+@pytest.mark.parametrize(
+    ("condition", "shown", "missing"),
+    [
+        ('vendor == "NVIDIA"', "vendor unknown = NVIDIA: unknown", ("vendor",)),
+        ("tpp >= 1", "TPP unknown ≥ 1: unknown", ("flops",)),
+        ("density >= 1", "PD unknown ≥ 1: unknown", ("flops", "die_area")),
+        ("transistors >= 50", "transistors unknown ≥ 50: unknown", ("transistors",)),
+        ("dc", "dc: unknown", ("market",)),
+        ("sold_in_us", "sold_in_us: unknown", ("sold_in_us",)),
+        # Of a chip it is never known, whatever the bound; the flag beside it decides.
+        ("memory_density >= 0.5", "memory_density unknown ≥ 0.5: unknown", ("memory_density",)),
+        (
+            "not memory_density >= 1e9",
+            "memory_density unknown ≥ 1,000,000,000: unknown",
+            ("memory_density",),
+        ),
+    ],
+)
+def test_what_is_unknown_is_shown_and_named(
+    condition: str, shown: str, missing: tuple[str, ...]
+) -> None:
+    bare = {"vendor": "", "flops": {}, "facts": {}, "market": "", "sold_in_us": None}
+    chip = replace(catalog.chip("h100"), die_area=None, **bare)  # type: ignore[arg-type]
+    found = policy.trace(made(condition=condition), chip)
+    assert found.fires is None
+    assert found.arithmetic[-1] == shown
+    assert found.missing == missing
+
+
+def test_what_is_known_from_below_says_so_and_may_decide() -> None:
+    h100 = catalog.chip("h100")
+    facts = {**h100.facts, "flops.fp8": Fact(None, "TFLOPS", "mine")}
+    chip = replace(h100, flops={"fp16": h100.flops["fp16"]}, facts=facts)
+    found = policy.trace(made(condition="tpp >= 4800"), chip)
+    assert found.fires is True
+    assert found.arithmetic[-1] == "TPP of at least 15,832 ≥ 4,800: yes"
+    found = policy.trace(made(condition="tpp >= 21000"), chip)
+    assert found.fires is None
+    assert "flops.fp8" in found.missing
+
+
 # -- over time -----------------------------------------------------------------------------------
 
 
