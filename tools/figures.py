@@ -9,7 +9,7 @@ from chipwise.cli import main
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "figures"
 LOAD = ("--isl", "2048", "--osl", "128")
-CHIPS = ("--chips", "h20,h100,h200,mi300x,910c", "--no-simulate")
+CHIPS = ("--chips", "h20,h100,h200,b200,mi300x,910c")
 FIGURES = {
     "pareto.svg": ("pareto", "en", ("plan", "llama-2-70b", *CHIPS, *LOAD)),
     "roofline.svg": ("roofline", "en", ("plan", "llama-2-70b", *CHIPS, *LOAD)),

@@ -28,7 +28,8 @@ _PARTS = ("weights", "kv", "activations", "buffers", "reserve")
 def pareto(found: Answer, lang: str) -> Chart | None:
     """Cost against time per token, with intervals; the front drawn through.
 
-    Each chip's best, and what is on the front with prefill and decode apart.
+    Each chip's best, and what is on the front with prefill and decode apart. The plan's front
+    weighs the time to the first token too; the line goes through what is best in the two shown.
     """
     word = partial(say, lang)
     front = [each["deployment"] for each in found["pareto"]]
@@ -38,7 +39,6 @@ def pareto(found: Answer, lang: str) -> Chart | None:
             "text": row["deployment"]["text"],
             "x": scaled(row["tpot_s"], "ms"),
             "y": scaled(row["usd_per_million_output_tokens"]),
-            "front": row["deployment"] in front,
             "apart": bool(row["deployment"]["prefill"]),
         }
         for row in (*found["chips"], *found["apart"])
@@ -49,6 +49,10 @@ def pareto(found: Answer, lang: str) -> Chart | None:
     ]
     if not points:
         return None
+    for point in points:
+        point["front"] = not any(
+            other["x"][0] < point["x"][0] and other["y"][0] < point["y"][0] for other in points
+        )
     cheap = min(points, key=lambda p: p["y"][0])
     quick = min(points, key=lambda p: p["x"][0])
     return {

@@ -26,8 +26,8 @@ def test_a_report_opens_offline(browser, tmp_path, lang, scheme):
     assert asked == [out.as_uri()]
     assert said == []
     figures = page.locator("figure svg")
-    assert figures.count() == 2
-    for at in range(2):
+    assert figures.count() == 3
+    for at in range(3):
         assert figures.nth(at).bounding_box()["height"] > 200
     ink, paper = (
         page.evaluate(f"getComputedStyle(document.body).{name}")
