@@ -33,6 +33,7 @@ _STEP = 0.08
 _ROUNDS, _TURNS = 5, 2
 _FOLDS = 10
 _FEWEST = 20
+_FIXED = 1e-4  # spread of a factor that is known
 
 # Prior of each kind of factor: where it is drawn to, and how strongly, in ln.
 _PRIORS: Mapping[str, tuple[float, float]] = {
@@ -61,9 +62,15 @@ _PRIORS: Mapping[str, tuple[float, float]] = {
 # explain a part; Gaudi 2 often exceeds 0.9 (Lee et al. 2025, arXiv:2503.09975). Both were sought
 # when a fit without them was already seen to be off on these vendors, so what they gain where a
 # vendor is left out is not blind: without them AMD's medians are 0.28 and 0.30, Intel's 0.34.
+# What op timings (aiconfigurator-core 0.12.0) show of products of 4,096 to 8,192 rows and at least
+# 4,096 by 4,096 weights, as a share of the datasheet's dense rate: A100 1.06 of what H100 and H200
+# reach, L40S 0.79, RTX PRO 6000 1.32 of what B200 reaches (medians over engines and formats).
 _KNOWN: Mapping[str, tuple[float, float]] = {
     "compute:AMD": (-0.3, 0.15),
     "compute:Intel": (0.2, 0.15),
+    "compute:Ampere": (0.06, 0.1),
+    "compute:Ada Lovelace": (-0.24, 0.1),
+    "compute:Blackwell PCIe": (0.28, 0.1),
 }
 
 
@@ -86,6 +93,8 @@ def _names(case: Case) -> Iterator[tuple[str, str]]:
         if chip.generation != "Hopper":
             for name in dict.fromkeys((chip.generation, chip.architecture)):
                 yield f"{rate}:{name}", f"{rate}:generation"
+    if chip.architecture == "Blackwell" and not chip.scaleup:
+        yield "compute:Blackwell PCIe", "compute:generation"
     yield "watts", "watts"
     yield "pcie", "pcie"
     if setting.data:
@@ -220,13 +229,15 @@ def fit(rows: Sequence[Reported], calibration: Calibration) -> Fitted:
     return Fitted(tuple(factors), theta, logs, slopes, weight, best)
 
 
-def _refit(fitted: Fitted, keep: Array) -> Array:
+def _refit(fitted: Fitted, keep: Array, known: str | None) -> Array:
     """ln(predicted/measured) of every row with the factors fitted on the rows kept.
 
     The factors move little when a group is left out, so predictions are taken as linear in them.
+    Those whose names begin with `known` stay as all rows tell them.
     """
-    centre = np.array([f.centre for f in fitted.factors])
-    prior = centre, np.array([f.spread for f in fitted.factors])
+    held = np.array([known is not None and f.name.startswith(known) for f in fitted.factors])
+    centre = np.where(held, fitted.theta, [f.centre for f in fitted.factors])
+    prior = centre, np.where(held, _FIXED, [f.spread for f in fitted.factors])
     theta, logs = fitted.theta.copy(), fitted.logs.copy()
     weight = np.where(keep, fitted.weight, 0.0)
     for _ in range(25):
@@ -235,16 +246,26 @@ def _refit(fitted: Fitted, keep: Array) -> Array:
     return logs
 
 
-def left_out(fitted: Fitted, groups: Sequence[Any]) -> Array:
-    """ln(predicted/measured) of each row, with the factors fitted on all groups but its own."""
+def left_out(fitted: Fitted, groups: Sequence[Any], known: str | None = None) -> Array:
+    """ln(predicted/measured) of each row, with the factors fitted on all groups but its own.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        From `fit`.
+    groups : sequence
+        The group of each row.
+    known : str, optional
+        Beginning of the names of factors that are known of all rows.
+    """
     found = np.full(len(groups), np.nan)
     for group in dict.fromkeys(groups):
         mine = np.array([g == group for g in groups])
-        found[mine] = _refit(fitted, ~mine)[mine]
+        found[mine] = _refit(fitted, ~mine, known)[mine]
     return found
 
 
-def _groups(rows: Sequence[Reported]) -> Mapping[str, list[Any]]:
+def _groups(rows: Sequence[Reported]) -> dict[str, list[Any]]:
     """What is left out together to see how a prediction on each basis does."""
     run = [r.case.run for r in rows]
     return {
@@ -351,6 +372,10 @@ def fit_throughput(rows: Sequence[Reported], calibration: Calibration) -> dict[s
     fitted = fit(rows, calibration)
     groups = _groups(rows)
     logs = {basis: left_out(fitted, those) for basis, those in groups.items()}
+    # The mean prompt of a data set is one number, which every run of it shares.
+    for basis in ("model", "round"):
+        name = f"{basis}, prompts known"
+        groups[name], logs[name] = groups[basis], left_out(fitted, groups[basis], "prompt:")
     stacks = {(*r.stack, r.case.run.chip.generation, r.case.run.chip.vendor) for r in rows}
     return {
         "values": {

@@ -75,6 +75,14 @@ def test_left_out_rows_do_not_tell_of_themselves(rows: list[Reported], found: Fi
     assert np.abs(plain[amd]).mean() > np.abs(found.logs[amd]).mean()
 
 
+def test_what_is_known_of_all_rows_stays_known(rows: list[Reported], found: Fitted) -> None:
+    groups = [r.case.run.chip.vendor for r in rows]
+    plain, known = left_out(found, groups), left_out(found, groups, "compute:")
+    amd = np.array([g == "AMD" for g in groups])
+    assert np.abs(known[amd]).mean() < np.abs(plain[amd]).mean()
+    assert known != pytest.approx(plain)
+
+
 @pytest.mark.slow
 def test_a_row_that_cannot_be_predicted_is_passed_over(
     rows: list[Reported], general: Calibration

@@ -80,6 +80,14 @@ def test_chips_that_no_serving_run_speaks_of_have_the_habits_that_tables_tell(
     assert scales.scale(told, nvl).compute == pytest.approx(math.exp(scales.starved(nvl)))
 
 
+def test_silicon_without_a_link_is_told_apart_from_its_generation(general: Calibration) -> None:
+    card, linked = catalog.chip("rtxpro6000"), catalog.chip("b200")
+    assert card.architecture == linked.architecture
+    values = {"compute:Blackwell PCIe": 0.3}
+    assert scales.of_chip(values, card)["compute"] == pytest.approx(math.exp(0.3))
+    assert scales.of_chip(values, linked)["compute"] == 1.0
+
+
 def test_a_refined_generation_has_the_habits_of_the_one_it_refines(general: Calibration) -> None:
     old, new = catalog.chip("b200"), catalog.chip("b300")
     assert new.generation == old.generation == "Blackwell"

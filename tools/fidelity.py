@@ -276,7 +276,7 @@ def published(residuals: Mapping[str, Any]) -> str:
     rows = []
     for kind, name in _KINDS.items():
         for basis, kinds in residuals.items():
-            if kind not in kinds:
+            if kind not in kinds or ("prompts" in basis and "mlperf" not in kind):
                 continue
             e = kinds[kind]
             held = "—" if e["held"] is None or basis == "fitted" else f"{100 * e['held']:.0f}"

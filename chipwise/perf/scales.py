@@ -50,7 +50,11 @@ def _names(chip: Chip) -> Iterator[str]:
     """Whose habits a chip has, from the common to the particular."""
     if chip.vendor != HOME:
         yield NEWCOMERS
-    yield from dict.fromkeys((chip.vendor, chip.generation, chip.architecture, chip.id))
+    yield from dict.fromkeys((chip.vendor, chip.generation, chip.architecture))
+    # Cards without a scale-up link are of other silicon than their generation's name tells.
+    if not chip.scaleup:
+        yield f"{chip.architecture} PCIe"
+    yield chip.id
 
 
 def starved(chip: Chip) -> Numeric:

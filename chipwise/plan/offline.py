@@ -57,7 +57,8 @@ class Offline:
     the system, None for as many as fit; `how` it was loaded, one of LOADS; `most` sequences that
     the engine was told to run; `spread`: lengths vary as those of conversations do; `compiled`:
     the whole model is one graph, whose kernels no host launches; `eager`: even decoding steps are
-    launched kernel by kernel; `drafted` and `accepted` tokens of a
+    launched kernel by kernel; `by_tensor`: fp8 weights have one scale each, as TensorRT-LLM's own
+    checkpoints do, where others scale them by blocks; `drafted` and `accepted` tokens of a
     sequence in each step, where tokens were guessed ahead; `load` with the limits, if any, that
     the mean request had to keep.
     """
@@ -80,6 +81,7 @@ class Offline:
     spread: bool = False
     compiled: bool = False
     eager: bool = False
+    by_tensor: bool = False
     drafted: float = 1.0
     accepted: float = 1.0
 
@@ -119,7 +121,12 @@ def offline(run: Offline, calibration: Calibration) -> Outcome:
 
 
 def _engine(run: Offline, calibration: Calibration) -> Calibration:
-    """The engine as the run had it: without a server in front, without a host that launches."""
+    """The engine and its kernels as the run had them.
+
+    Without a server in front, without a host that launches, with experts scaled by tensor.
+    """
+    if run.by_tensor:
+        calibration = _by_tensor(calibration)
     values = dict(calibration.engines[run.backend].values)
     if run.how in ("static", "prefill", "decode"):
         values |= {"request": 0.0, "request_token": 0.0}
@@ -128,6 +135,17 @@ def _engine(run: Offline, calibration: Calibration) -> Calibration:
     if run.eager:
         values["layer"] = values["launch"]
     return replace(calibration, engines={**calibration.engines, run.backend: Engine(values)})
+
+
+@lru_cache(maxsize=64)
+def _by_tensor(calibration: Calibration) -> Calibration:
+    """The same where fp8 experts have one scale a weight: their kernels reach more arithmetic."""
+    by = calibration.shapes["expert_by_tensor"]
+    operators = {
+        key: replace(e, compute=e.compute * by) if key[:2] == ("experts", "fp8") else e
+        for key, e in calibration.operators.items()
+    }
+    return replace(calibration, operators=operators)
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -209,6 +210,7 @@ def report(row: Row) -> Case:
         weights == "fp8" and source in _FP8_CACHE
     ):
         kv = "fp8"
+    divided: Mapping[str, Any] = {name: degrees.get(name) for name in ("tp", "pp", "ep", "dp")}
     run = Offline(
         model,
         chip,
@@ -219,7 +221,7 @@ def report(row: Row) -> Case:
         Workload(number(row["isl"], "isl"), number(row["osl"] or "1", "osl")),
         None if most and how == "steady" else clients,
         how,
-        **{name: degrees.get(name) for name in ("tp", "pp", "ep", "dp")},
+        **divided,
         chunk=float(chunk.group(1)) if chunk else None,
         most=int(most.group(1)) if most else None,
         spread=_spread(row),

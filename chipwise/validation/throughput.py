@@ -59,6 +59,11 @@ def _kv(weights: str) -> str:
     return "fp8" if weights in ("fp8", "nvfp4", "mxfp4") else "bf16"
 
 
+def _by_tensor(model: Model, weights: str) -> bool:
+    """Whether fp8 weights have one scale each: those of models that are published otherwise."""
+    return weights == "fp8" and model.weights != "fp8"
+
+
 def _trtllm(row: Row) -> Case:
     """A row of TensorRT-LLM's own performance tables."""
     if "ratio" in row.get("metric", ""):
@@ -84,6 +89,7 @@ def _trtllm(row: Row) -> Case:
         pp=pp or (1 if tp else None),
         dp=1 if tp else None,
         compiled=row["version"].lower().startswith("v0"),
+        by_tensor=_by_tensor(model, weights),
     )
     setting = Setting(
         "trtllm",
@@ -144,6 +150,7 @@ def _mlperf(row: Row) -> Case:
         _cards(row, accelerator),
         load,
         compiled=backend == "trtllm",
+        by_tensor=_by_tensor(model, weights),
     )
     setting = Setting(
         "mlperf",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from chipwise import catalog, validation
 from chipwise.catalog.files import DATA
 from chipwise.catalog.measured import table
+from chipwise.plan.reported import outcome
 from chipwise.types import Calibration
 from chipwise.validation import throughput
 
@@ -113,6 +115,23 @@ def test_a_batch_is_static_and_max_is_not() -> None:
     assert (steady.run.how, steady.run.clients) == ("steady", None)
     assert static.run.compiled
     assert not throughput.case("trtllm", {**TRTLLM, "version": "v1.0"}).run.compiled
+
+
+def test_experts_with_one_scale_a_weight_are_quicker_and_nothing_else_is(
+    general: Calibration,
+) -> None:
+    mixtral = {**TRTLLM, "model": "mistralai/Mixtral-8x7B-Instruct-v0.1"}
+    by_tensor = throughput.case("trtllm", mixtral)
+    assert by_tensor.run.by_tensor
+    assert not throughput.case("trtllm", {**mixtral, "precision": "FP16"}).run.by_tensor
+    # DeepSeek's own fp8 weights are scaled by blocks.
+    deepseek = {**TRTLLM, "model": "deepseek-ai/DeepSeek-R1"}
+    assert not throughput.case("trtllm", deepseek).run.by_tensor
+    for case, quicker in ((by_tensor, True), (throughput.case("trtllm", TRTLLM), False)):
+        blocks = replace(case, run=replace(case.run, by_tensor=False))
+        fast, slow = (outcome(c, general).rate for c in (case, blocks))
+        assert (fast > slow) == quicker
+        assert fast >= slow
 
 
 def test_limits_of_a_server_are_in_seconds() -> None:
