@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chipwise import catalog
+from chipwise import catalog, intervals
 from chipwise.catalog.servers import Place, place
 from chipwise.errors import BadInput, ChipwiseError, Infeasible
 from chipwise.perf.engines import backends
@@ -136,6 +136,7 @@ def read_job(
     try:
         rows, load = plan["apart" if mode == "disagg" else "chips"], plan["workload"]
         row = _chosen(rows, chip, prefill, mode)
+        _check(row, load)
         return _job(plan, row, load, checkpoint)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         told = error.args[0] if isinstance(error, KeyError) else "its values are of other kinds"
@@ -168,6 +169,42 @@ def _chosen(
         raise Infeasible(f"nothing to export: {why}")
     alike = [r for r in able if (_side(r, "prefill") or {}).get("chip") == r["chip"]]
     return min(able if prefill else alike or able, key=_merit)
+
+
+# What a README tells of a row; each may be null.
+_QUANTITIES = (
+    *("ttft_s", "tpot_s", "output_tokens_per_s", "power_w"),
+    "usd_per_million_output_tokens",
+)
+_LOAD = ("percentile", "prefix_hit", "rate_per_s", "ttft_s", "tpot_s")
+
+
+def _check(row: Mapping[str, Any], load: Mapping[str, Any]) -> None:
+    """See that what the texts of an export say of a row and its load can be said.
+
+    Raises
+    ------
+    BadInput
+        With the first that cannot.
+    """
+    memory, simulated = row["memory_bytes"], dict(row["simulated"])
+    spreads = {name: row[name] for name in _QUANTITIES if row[name] is not None}
+    _numbers({f"{n}.{k}": each[k] for n, each in spreads.items() for k in ("value", "low", "high")})
+    _numbers({f"memory_bytes.{k}": memory[k] for k in ("reserve", "capacity")}, least=1.0)
+    _numbers({f"simulated.{k}": v for k, v in simulated.items() if v is not None})
+    _numbers({k: load[k] for k in _LOAD if load[k] is not None}, least=0.0)
+    _numbers({"percentile": load["percentile"]})
+    for name, known in (("basis", intervals.BASES), ("rests_on_unverified", None)):
+        told = [row[name]] if known else row[name]
+        if not all(isinstance(each, str) and (not known or each in known) for each in told):
+            raise BadInput(f"not an answer of chipwise plan: {name} is {row[name]!r}")
+
+
+def _numbers(values: Mapping[str, Any], least: float = -math.inf) -> None:
+    for name, value in values.items():
+        real = isinstance(value, int | float) and not isinstance(value, bool)
+        if not real or not math.isfinite(value) or value < least:
+            raise BadInput(f"not an answer of chipwise plan: {name} is {value!r}")
 
 
 def _merit(row: Mapping[str, Any]) -> tuple[float, float]:

@@ -35,7 +35,7 @@ def number(text: str, name: str) -> float:
     BadInput
         If there is none.
     """
-    found = re.match(r"\s*([0-9.,]+)", text)
+    found = re.match(r"\s*(\d[\d,]*(?:\.\d*)?|\.\d+)(?![\d.])", text)
     if not found:
         raise BadInput(f"{name} is {text!r}; a number was expected")
     value = float(found.group(1).replace(",", ""))

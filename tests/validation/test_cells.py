@@ -11,13 +11,20 @@ from chipwise.validation.cells import chip_of, format_of, number, optional
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("8", 8), (" 1,024.5 ", 1024.5), ("4 (tpu7x-standard-4t)", 4), ("48/GPU", 48)],
+    [
+        ("8", 8),
+        (" 1,024.5 ", 1024.5),
+        ("4 (tpu7x-standard-4t)", 4),
+        ("48/GPU", 48),
+        (".5", 0.5),
+        ("8.", 8),
+    ],
 )
 def test_a_number_begins_the_cell(text: str, value: float) -> None:
     assert number(text, "isl") == value
 
 
-@pytest.mark.parametrize("text", ["", "many", "0", "-1", "nan"])
+@pytest.mark.parametrize("text", ["", "many", "0", "-1", "nan", ".", ",", "1.2.3"])
 def test_what_is_no_positive_number_is_refused_by_name(text: str) -> None:
     with pytest.raises(BadInput, match="isl is"):
         number(text, "isl")
