@@ -26,7 +26,7 @@ __all__ = ["Desk", "Job", "answer", "cancel", "close", "desk", "kept", "soon", "
 
 _SECONDS = {"short": 60.0, "long": 600.0}  # that a question may take, waiting not counted [s]
 _WAITING = 100  # questions that may wait
-_PATIENCE = 0.7  # that a visitor looks at nothing [s]
+_PATIENCE = 0.8  # that a visitor looks at nothing [s]
 _KEPT = 200  # answers and finished jobs that are kept
 _CANCELLED = "the question was cancelled"
 _CONTEXT = get_context("forkserver")

@@ -96,7 +96,7 @@ def test_a_plan_is_asked_and_its_address_shows_it_again(page):
     before = page.locator("section.answer table").first.inner_text()
     opened(page, page.url)
     assert page.locator("section.answer table").first.inner_text() == before
-    assert page.locator("canvas").count() == 2
+    assert page.locator("canvas").count() == 3
 
 
 def test_the_other_language_tells_the_same_numbers(page):
@@ -127,7 +127,7 @@ def test_a_simulation_runs_and_shows_what_came_of_it(page):
     page.goto(SIMULATE)
     page.locator("section.answer table").wait_for()
     assert "200 requests" in page.locator("section.answer caption").inner_text()
-    assert page.locator("canvas").count() == 2
+    assert page.locator("canvas").count() == 3
     assert serious(page) == []
 
 

@@ -194,3 +194,34 @@ def test_prefill_apart_is_the_slowest_of_three_stages(
         moved = 2 * 8 * 128 * 80 * 2 * 2048 / (2 * link)
         rate = min(1 / float(alone.total), 1 / moved, 2 * 64 / (512 * float(drain.total)))
         assert float(found.throughput) / 512 == pytest.approx(rate, rel=0.01)
+
+
+class TestOperators:
+    """What a roofline shows is what an estimate adds up."""
+
+    @pytest.mark.parametrize("name", ["llama-2-70b", "deepseek-r1", "qwen3-next-80b"])
+    def test_their_times_are_those_of_the_step(
+        self, h200: Chip, general: Calibration, name: str
+    ) -> None:
+        model = catalog.model(name)
+        made = Deployment(Side(h200, tp=8, batch=16.0), "fp8", "fp8")
+        found = perf.operators(model, made, LLAMA2, general)
+        steps = {
+            "prefill": Load(0.0, 0.0, LLAMA2.isl, LLAMA2.isl / 2.0, 1.0),
+            "decode": Load(16.0, LLAMA2.isl + LLAMA2.osl / 2.0, 0.0, 0.0, 16.0),
+        }
+        for phase, load in steps.items():
+            _, parts = perf.step(model, made, made.decode, load, general)
+            for kind in {of.kind for of in found[phase]}:
+                whole = sum(of.seconds for of in found[phase] if of.kind == kind)
+                assert whole == pytest.approx(float(parts[kind]))
+
+    def test_products_do_two_flops_a_weight_and_token(
+        self, h200: Chip, llama2: Model, general: Calibration
+    ) -> None:
+        made = Deployment(Side(h200, batch=4.0), "fp8", "fp8")
+        found = perf.operators(llama2, made, LLAMA2, general)
+        done = sum(of.flops for of in found["prefill"] if of.kind == "gemm" and of.role != "head")
+        inside = float(perf.parameters(llama2)) - 2.0 * llama2.vocab * llama2.hidden
+        # Norms are parameters without a product.
+        assert done == pytest.approx(2.0 * LLAMA2.isl * inside, rel=1e-4)

@@ -29,7 +29,7 @@ addEventListener("DOMContentLoaded", () => {
     else if (at.state === "failed" || at.error) end(at.error || box.dataset.failed);
     else {
       if (at.total) [bar.max, bar.value] = [at.total, at.done];
-      setTimeout(look, 300);
+      setTimeout(look, 150);
     }
   }
   button.addEventListener("click", () => {

@@ -128,10 +128,14 @@
   };
 
   // Values with their intervals, a row each.
-  draw.bars = (of) =>
-    frame({
+  draw.bars = (of, { width }) => {
+    const longest = Math.max(...of.rows.map((r) => [...r.name].reduce((sum, c) => sum + (c > "\u2e80" ? 13 : 7), 0)));
+    const room = Math.min(longest, Math.max(width * 0.36, 90));
+    return frame({
+      legend: { ...frame().legend, show: of.rows[0].values.length > 1 },
+      grid: { ...frame().grid, left: room + 14, containLabel: false, bottom: 46 },
       xAxis: axis(of.x, { scale: false, min: 0 }),
-      yAxis: { type: "category", inverse: true, data: of.rows.map((r) => r.name), axisLabel: { color: colour("ink"), width: 150, overflow: "break" }, axisTick: { show: false } },
+      yAxis: { type: "category", inverse: true, data: of.rows.map((r) => r.name), axisLabel: { color: colour("ink"), width: room, overflow: "break" }, axisTick: { show: false } },
       tooltip: { ...frame().tooltip, valueFormatter: (v) => (Array.isArray(v) ? "" : `${shown(v)} ${of.x}`) },
       series: [
         { name: of.words.value, type: "bar", barMaxWidth: 26, data: of.rows.map((r) => r.values[0]) },
@@ -142,10 +146,13 @@
         }] : []),
       ],
     });
+  };
 
-  draw.lines = (of) => {
+  draw.lines = (of, { width }) => {
     const style = of.step ? { symbol: "none", step: "end" } : { symbolSize: 7 };
     return frame({
+      legend: { ...frame().legend, type: "plain" },
+      grid: { ...frame().grid, top: of.lines.length < 3 ? 48 : width > 520 ? 62 : 100 },
       xAxis: of.categories
         ? { type: "category", data: of.categories, axisLabel: { color: colour("soft") } }
         : axis(of.x, { scale: false }),
@@ -210,7 +217,7 @@
   draw.fleet = (of) => {
     const width = 100 / of.panels.length;
     const each = of.panels.map((_, k) => ({
-      left: `${k * width + 7}%`, width: `${width - 9}%`, top: 60, bottom: 40,
+      left: `${k * width + 7}%`, width: `${width - 9}%`, top: 84, bottom: 40,
     }));
     const most = Math.max(...of.panels.map((p) =>
       Math.max(...of.periods.map((_, t) => p.series.reduce((sum, s) => sum + s.values[t], 0)))), ...of.asked);
