@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test chromium check bench format calibrate flags
+.PHONY: demo test chromium check bench format calibrate flags docs
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -48,3 +48,7 @@ format: $(STAMP)
 # Gigabytes: the engines' wheels, read and not installed.
 flags: $(STAMP)
 	$(BIN)/python tools/flags.py
+
+# A site in build/site, from the documents and docstrings.
+docs: $(STAMP)
+	$(BIN)/python tools/pages.py

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +110,21 @@ def test_the_two_readmes_say_the_same() -> None:
     assert len(found[0]) > 1
     links = [set(re.findall(r"\]\(([^)]+)\)", text)) for text in (english, chinese)]
     assert links[0] - {"README.zh.md"} == links[1] - {"README.md"}
+
+
+@pytest.mark.slow
+def test_the_site_is_built_and_no_link_of_it_leads_nowhere(tmp_path, monkeypatch) -> None:
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "tools" / "pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    monkeypatch.setattr(made, "SITE", ROOT / "build" / tmp_path.name)
+    try:
+        assert made.main() == 0
+        known = {p.relative_to(made.SITE).as_posix() for p in made.SITE.rglob("*") if p.is_file()}
+        assert known >= {made.place(p.relative_to(ROOT).as_posix()) for p in PAGES}
+        text = (made.SITE / "docs" / "api.html").read_text(encoding="utf-8")
+        assert "estimate" in text
+    finally:
+        shutil.rmtree(made.SITE)
