@@ -723,6 +723,7 @@ def test_what_is_left_out_is_open_only_above_what_is_known() -> None:
         ((RuleCase("free", ("DE",)), RuleCase("prohibited")), "prohibited"),
         # What may apply bounds the outcome, with what comes after it.
         ((RuleCase("prohibited", condition=OPEN),), "unknown"),
+        ((RuleCase("licence_denial", condition=OPEN),), "unknown"),
         ((RuleCase("notify", condition=OPEN),), "notify"),
         ((RuleCase("prohibited", condition=OPEN), RuleCase("prohibited")), "prohibited"),
     ],
@@ -870,6 +871,64 @@ def test_what_is_known_from_below_says_so_and_may_decide() -> None:
     found = policy.trace(made(condition="tpp >= 21000"), chip)
     assert found.fires is None
     assert "flops.fp8" in found.missing
+
+
+def test_a_verdict_says_what_was_asked() -> None:
+    found = ruled(made(), route="reexport", origin="TW", end_user="state")
+    assert (found.chip, found.to, found.on) == ("nvidia-h100-sxm", "CN", THEN)
+    assert (found.route, found.origin, found.end_user) == ("reexport", "TW", "state")
+    assert ruled(made()).origin == "US"
+    [trace] = ruled(made(confidence="unverified")).export.rules
+    assert (trace.id, trace.effect, trace.confidence) == ("mine", "control", "unverified")
+
+
+def test_facts_that_a_note_read_are_nothing_to_rest_on() -> None:
+    read = made(condition="io_bandwidth >= 1")
+    assert "pcie_bandwidth" in ruled(read, chip="rtx4090").rests_on_unverified
+    assert ruled(replace(read, effect="note"), chip="rtx4090").rests_on_unverified == ()
+
+
+def test_of_what_is_open_only_the_stricter_is_named() -> None:
+    chip = replace(catalog.chip("h100"), memory_bandwidth=None)
+    wide = "memory_bandwidth >= 1"
+    named = 'chip == "nvidia-h100-sxm"'
+
+    def unknown(*by: Rule) -> tuple[str, ...]:
+        found = policy.check(chip, by, on=THEN)
+        assert found.status == "unknown"
+        return found.unknown
+
+    strict = made("strict", condition=wide, outcome="prohibited")
+    known = made("known", outcome="discouraged")
+    assert unknown(known, made("as-strict", condition=OPEN, outcome="discouraged"), strict) == (
+        "memory_bandwidth",
+    )
+    report = {"counted": False, "confidence": "reported"}
+    as_strict = made("report", condition=named, outcome="discouraged", **report)
+    assert unknown(known, as_strict, strict) == ("memory_bandwidth",)
+    # A report is looked at after what counts, and only where it could catch the chip.
+    stricter = replace(as_strict, outcome="prohibited")
+    assert unknown(known, stricter) == ("report",)
+    spared = replace(stricter, condition=f"{named} and tpp < 1")
+    assert policy.check(chip, (known, spared), on=THEN).status == "discouraged"
+    # Each open case is named; a relaxation that could change nothing is not.
+    cases = (RuleCase("prohibited", condition=OPEN), RuleCase("discouraged", condition=wide))
+    assert unknown(made(cases=cases)) == (OPEN, "memory_bandwidth")
+    mild = made("m", effect="relax", relaxes=("mine",), condition=wide, outcome="prohibited")
+    assert unknown(made(cases=cases[:1]), mild) == (OPEN,)
+
+
+def test_a_doubt_is_judged_by_the_facts_as_stated() -> None:
+    """By the other area of the MI300X the rule in doubt would not catch it."""
+    found = ruled(made(condition="density >= 10", doubt=DOUBT), chip="mi300x")
+    assert {d.name: d.because for d in found.disputes}["whether it binds"] == "nobody has tried"
+
+
+def test_a_country_without_a_source_counts_where_the_rule_does() -> None:
+    sure = made(sure=frozenset({"DE"}), doubt=DOUBT)
+    assert ruled(sure).rests_on_unverified == ("country_groups",)
+    left = replace(sure, counted=False, confidence="reported", condition="False")
+    assert ruled(left).rests_on_unverified == ()
 
 
 # -- over time -----------------------------------------------------------------------------------
