@@ -64,12 +64,13 @@ _PRIORS: Mapping[str, tuple[float, float]] = {
 # vendor is left out is not blind: without them AMD's medians are 0.28 and 0.30, Intel's 0.34.
 # What op timings (aiconfigurator-core 0.12.0) show of products of 4,096 to 8,192 rows and at least
 # 4,096 by 4,096 weights, as a share of the datasheet's dense rate: A100 1.06 of what H100 and H200
-# reach, L40S 0.79, RTX PRO 6000 1.32 of what B200 reaches (medians over engines and formats).
+# reach, L40S 0.79, RTX PRO 6000 1.32 of what B200 reaches (medians over engines and formats). What
+# L40S lacks is of its own: an RTX 4090 has the same silicon, half the rate and more watts.
 _KNOWN: Mapping[str, tuple[float, float]] = {
     "compute:AMD": (-0.3, 0.15),
     "compute:Intel": (0.2, 0.15),
     "compute:Ampere": (0.06, 0.1),
-    "compute:Ada Lovelace": (-0.24, 0.1),
+    "compute:nvidia-l40s": (-0.24, 0.1),
     "compute:Blackwell PCIe": (0.28, 0.1),
 }
 
@@ -95,6 +96,8 @@ def _names(case: Case) -> Iterator[tuple[str, str]]:
                 yield f"{rate}:{name}", f"{rate}:generation"
     if chip.architecture == "Blackwell" and not chip.scaleup:
         yield "compute:Blackwell PCIe", "compute:generation"
+    if f"compute:{chip.id}" in _KNOWN:
+        yield f"compute:{chip.id}", "compute:generation"
     yield "watts", "watts"
     yield "pcie", "pcie"
     if setting.data:
