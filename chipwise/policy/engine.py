@@ -41,13 +41,6 @@ __all__ = ["check", "checked", "inside", "overdue", "timeline", "trace"]
 
 _FREE = STATUSES[0]
 _SIDES = ("export", "imports")
-_NUMBERS = {
-    "density": "PD",
-    "tpp": "TPP",
-    "memory_bandwidth": "memory bandwidth",
-    "io_bandwidth": "I/O",
-    "link_bandwidth": "link",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +91,9 @@ def checked(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 def _span(of: metrics.Quantity) -> Span:
-    text = _NUMBERS.get(of.name, of.name)
     if of.value is not None:
-        return Span(of.low, of.high, f"{text} {metrics.figure(of.value)}")
-    bound = f"{text} of at least {metrics.figure(of.low)}" if of.low else f"{text} unknown"
+        return Span(of.low, of.high, f"{of.name} {metrics.figure(of.value)}")
+    bound = f"{of.name} of at least {metrics.figure(of.low)}" if of.low else f"{of.name} unknown"
     return Span(of.low, of.high, bound, of.missing)
 
 
