@@ -1,4 +1,4 @@
-"""Asks chipwise and its peers the same questions: `python benchmarks/compare.py`, half an hour or more.
+"""Asks chipwise and its peers the same questions: `python benchmarks/compare.py`, an hour at most.
 
 Installs each peer that installs in an environment of its own, which is thrown away; writes
 docs/compare.md. `--envs DIR` keeps the environments and uses those that are there.
