@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import estimates
+import law
 
 CHIPS = "h20,h100,h200,b200,mi300x,ascend-910c"
 PLAN = ("plan", "llama-2-70b", "--chips", CHIPS, "--isl", "2048", "--osl", "128")
@@ -59,12 +60,14 @@ def main() -> None:
     plan_wall = cold(*PLAN)[0]
     quick_wall = cold(*PLAN, "--no-simulate")[0]
     each = estimates.main()["seconds_each"]
+    law_seconds = law.main()["seconds"]
     rows = [
         ("an estimate, of 100,000, one core", each * 1e6, "µs", 2.0, 1.0),
         ("plan of six chips, cold, with simulation", plan_wall, "s", 2.5, 1.5),
         ("plan of six chips, cold, --no-simulate", quick_wall, "s", None, 1.0),
         ("--help, CPU", help_cpu, "s", 0.2, 0.12),
         ("catalog: a chip and a model, cold", catalog_seconds() * 1e3, "ms", 50.0, 20.0),
+        ("the law of all chips on all days", law_seconds, "s", 1.0, 0.5),
     ]
     print(f"{'':45s}{'measured':>12s}{'must':>8s}{'aim':>8s}")
     for name, value, unit, must, aim in rows:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -166,24 +164,6 @@ def test_a_timeline_is_the_verdict_of_each_day_around_every_turn(chip: Chip) -> 
                 day, known = policy.check(chip, RULES, on=on), at(periods, on)
                 sides = (day.status, day.export.status, day.imports.status)
                 assert sides == (known.status, known.export, known.imports), on
-
-
-@pytest.mark.slow
-def test_all_chips_on_all_days_take_less_than_a_second_of_computing() -> None:
-    """In a process of its own, so that nothing is at hand from before."""
-    code = """
-import time
-from datetime import date
-from chipwise import catalog, policy
-chips, rules = [catalog.chip(each) for each in catalog.chip_ids()], catalog.rules()
-start = time.process_time()
-for chip in chips:
-    policy.timeline(chip, rules, since=date(2022, 10, 1), until=catalog.as_of())
-print(time.process_time() - start)
-"""
-    run = [sys.executable, "-c", code]
-    found = subprocess.run(run, capture_output=True, text=True, check=True)
-    assert float(found.stdout) < 1.0
 
 
 @given(chips, days, asked)

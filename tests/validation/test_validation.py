@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import time
 
 import numpy as np
 import pytest
@@ -127,15 +126,6 @@ def test_the_worst_row_comes_first(general: Calibration) -> None:
 def test_ranks_of_equal_values_are_shared() -> None:
     ranks = validation._ranks(np.array([3.0, 1.0, 3.0, 2.0]))
     assert ranks.tolist() == [2.5, 0.0, 2.5, 1.0]
-
-
-@pytest.mark.slow
-def test_a_hundred_rows_take_less_than_a_second(general: Calibration) -> None:
-    rows = some(300)
-    list(validation.predict("serving", rows[:3], general))
-    start = time.process_time()
-    list(validation.predict("serving", rows, general))
-    assert time.process_time() - start < 3.0
 
 
 def test_the_command_keeps_the_order_and_refuses_within_its_lines(tmp_path, capsys) -> None:
