@@ -162,6 +162,7 @@ CASES = [
     ("models long.json", 2, "long.json", "digits"),
     (f"{PLAN} --out folder", 2, "folder", "name a file"),
     (f"{PLAN} --out plain.txt/plan.json", 2, "cannot be written"),
+    (f"{PLAN} --out \0.json", 2, "names no file", "NUL"),
     ("simulate", 2, "trace", "rate", "concurrency"),
     (f"{SIMULATE} --trace none.csv", 2, "none.csv", "no such file"),
     (f"{SIMULATE} --trace nonesuch", 2, "unknown trace", "azure2023_conv"),

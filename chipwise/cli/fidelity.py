@@ -6,18 +6,16 @@ from pathlib import Path
 
 import click
 
-from chipwise.cli.inputs import output_options, report_option
+from chipwise.cli.inputs import FILE, output_options, report_option
 from chipwise.cli.output import check_path, keep, reply, say_out, write
 from chipwise.tables.written import as_csv
 
 __all__ = ["COMMANDS"]
 
-_OUT = click.Path(path_type=Path)
-
 
 @click.command(epilog="\b\nExample:\n  chipwise validate runs.csv --out predictions.csv")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=_OUT, help="CSV: a line for each row, in order, refused ones too.")
+@click.argument("file", type=FILE)
+@click.option("--out", type=FILE, help="CSV: a line for each row, in order, refused ones too.")
 @click.option(
     "--calibration",
     default="general",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from chipwise.cli.inputs import Number, output_options, report_option
+from chipwise.cli.inputs import FILE, Number, output_options, report_option
 from chipwise.cli.output import check_path, reply, write
 from chipwise.errors import BadInput
 from chipwise.tables.written import as_json
@@ -74,7 +74,7 @@ class _Window(click.ParamType[tuple[int, int]]):
     "  chipwise fleet examples/fleet.toml --cut-off country=US,from=2028-Q1,announced=2027-Q1 "
     "\\\n    --spares h200=0,500,1000"
 )
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.toml")
+@click.argument("file", type=FILE, metavar="FILE.toml")
 @click.option(
     "--cut-off",
     "cut_offs",
@@ -91,10 +91,10 @@ class _Window(click.ParamType[tuple[int, int]]):
 @click.option(
     "--write-model",
     "model",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Write the program, for audit, as .lp or .mps, and end.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write the answer as JSON.")
+@click.option("--out", type=FILE, help="Write the answer as JSON.")
 @report_option
 @output_options
 def fleet(

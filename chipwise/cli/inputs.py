@@ -15,6 +15,7 @@ from chipwise.cli.output import REPORT, SAVE, check_path
 
 __all__ = [
     "DEGREE",
+    "FILE",
     "LENGTH",
     "POSITIVE",
     "SHARE",
@@ -88,6 +89,19 @@ class Number(click.ParamType[float]):
             high = f"below {self.most:g}" if self.open_high else f"at most {self.most:g}"
             self.fail(f"{_spelt(value)} is not a number {low} and {high}", param, ctx)
         return found
+
+
+class _File(click.Path):
+    """A file, named as text that a system takes."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The path; whether it is there is for who opens it."""
+        if "\0" in str(value):
+            self.fail(f"{_spelt(value)} names no file: it has a NUL in it", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(path_type=Path)
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -223,7 +237,7 @@ def report_option(command: _F) -> _F:
     """--report: the answer as one HTML file."""
     return click.option(
         "--report",
-        type=click.Path(path_type=Path),
+        type=FILE,
         metavar="FILE.html",
         expose_value=False,
         # Before others: what a report shows, they ask for.
@@ -339,7 +353,7 @@ def config_option(command: _F) -> _F:
     """--config: a TOML file with the same keys as the options, which win over it."""
     return click.option(
         "--config",
-        type=click.Path(path_type=Path),
+        type=FILE,
         is_eager=True,
         expose_value=False,
         callback=_from_file,

@@ -8,7 +8,16 @@ from typing import Any
 
 import click
 
-from chipwise.cli.inputs import LENGTH, POSITIVE, Country, Names, Whole, law_options, output_options
+from chipwise.cli.inputs import (
+    FILE,
+    LENGTH,
+    POSITIVE,
+    Country,
+    Names,
+    Whole,
+    law_options,
+    output_options,
+)
 from chipwise.cli.output import reply
 from chipwise.errors import BadInput
 
@@ -186,7 +195,7 @@ def frontier(
     short_help="Claims recomputed, with a verdict each.",
     epilog="\b\nExamples:\n  chipwise claims --lang zh\n  chipwise claims mine.toml --format json",
 )
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=FILE)
 @output_options
 def claims(file: Path | None, form: str, lang: str) -> None:
     """Each claim of an article recomputed, with a verdict and the sentence to print.

@@ -7,13 +7,11 @@ from typing import Any
 
 import click
 
-from chipwise.cli.inputs import DEGREE, LENGTH, Day, Whole, output_options
+from chipwise.cli.inputs import DEGREE, FILE, LENGTH, Day, Whole, output_options
 from chipwise.cli.output import check_path, reply, write, write_folder
 from chipwise.errors import BadInput
 
 __all__ = ["COMMANDS"]
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(
@@ -21,7 +19,7 @@ _FILE = click.Path(path_type=Path)
     epilog="\b\nExamples:\n  chipwise export plan.json --to vllm --chip h200 --out run\n"
     "  chipwise export plan.json --to kubernetes --mode disagg --out run",
 )
-@click.argument("plan", type=_FILE)
+@click.argument("plan", type=FILE)
 @click.option(
     "--to",
     "target",
@@ -41,7 +39,7 @@ _FILE = click.Path(path_type=Path)
     "--checkpoint", help="Weights to load, by name or path.  [default: the maker's checkpoint]"
 )
 @click.option("--image", help="Image of the containers.  [default: the engine's]")
-@click.option("--out", type=_FILE, required=True, help="Folder to make.")
+@click.option("--out", type=FILE, required=True, help="Folder to make.")
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty.")
 @output_options
 def export(
@@ -94,8 +92,8 @@ _COLUMN = {"weights": "weight_format", "version": "backend_version"}
     epilog="\b\nExample:\n  chipwise import result.json --chip h200 --tp 8 --weights fp8 "
     "--backend vllm \\\n    --version 0.33.0 --out runs.csv",
 )
-@click.argument("files", type=_FILE, nargs=-1, required=True)
-@click.option("--out", type=_FILE, required=True, help="CSV: a row for each measurement.")
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--out", type=FILE, required=True, help="CSV: a row for each measurement.")
 @click.option("--model", help="Model that was served.")
 @click.option("--chip", help="Chip that it ran on.")
 @click.option("--backend", help="Engine: vllm, sglang or trtllm.")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
-from chipwise.cli.inputs import DEGREE, Day, Names, Number, Whole, Wholes, output_options
+from chipwise.cli.inputs import DEGREE, FILE, Day, Names, Number, Whole, Wholes, output_options
 from chipwise.cli.output import check_path, progress, reply, write
 
 __all__ = ["COMMANDS"]
 
-_OUT = click.Path(path_type=Path)
 _COUNT = Whole(1, 10_000_000)
 
 
@@ -56,7 +54,7 @@ def _server_options(command: Any) -> Any:
 )
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Serving table with what was measured, or a server's log of requests.  "
     "[default: the catalog's]",
 )
@@ -73,10 +71,10 @@ def _server_options(command: Any) -> Any:
 @click.option("--osl", type=Wholes(), help="Output tokens to choose among for those.")
 @click.option("--list", "listed", is_flag=True, help="List the calibrations of your own.")
 @_server_options
-@click.option("--out", type=_OUT, help="Fit all anew and write this JSON; takes some minutes.")
+@click.option("--out", type=FILE, help="Fit all anew and write this JSON; takes some minutes.")
 @click.option(
     "--op-timings",
-    type=_OUT,
+    type=FILE,
     help="With --out: fit classes of operators on the installed op timings too, into this JSON.",
 )
 @output_options
@@ -332,7 +330,7 @@ def _suggested(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 @click.option("--ranks", type=Whole(1, 64), help="Devices that sum.  [default: all of the kind]")
 @click.option("--chip", help="Chip that the device is.  [default: by its name, or a new one]")
 @click.option("--name", help="Of the calibration that is kept.  [default: the device's]")
-@click.option("--out", type=_OUT, help="File of measurements.  [default: in your folder]")
+@click.option("--out", type=FILE, help="File of measurements.  [default: in your folder]")
 @click.option("--on", type=Day(), default="today", show_default=True, help="Day of measurement.")
 @output_options
 def profile(*, form: str, lang: str, **given: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chipwise.cli.inputs import output_options
+from chipwise.cli.inputs import FILE, output_options
 from chipwise.cli.output import HAND, check_path, reply, write
 from chipwise.errors import BadInput, UnknownName
 
@@ -30,7 +30,7 @@ __all__ = ["COMMANDS"]
 @click.argument("figure", metavar="FIGURE")
 @click.argument("asked", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND ...]")
 @click.option("--study", help="Draw what was saved under this name, in place of asking.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--out", type=FILE, required=True, help="File to write.")
 @output_options
 def plot(
     figure: str, asked: Sequence[str], *, study: str | None, out: Path, form: str, lang: str

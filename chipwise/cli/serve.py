@@ -9,6 +9,7 @@ import click
 
 from chipwise.cli.inputs import (
     DEGREE,
+    FILE,
     LENGTH,
     POSITIVE,
     SHARE,
@@ -134,7 +135,7 @@ def estimate(*, form: str, lang: str, **given: Any) -> None:
 @money_options
 @law_options
 @config_option
-@click.option("--out", type=click.Path(path_type=Path), help="JSON file to write as well.")
+@click.option("--out", type=FILE, help="JSON file to write as well.")
 @roofline_option
 @report_option
 @output_options

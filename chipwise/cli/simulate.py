@@ -10,6 +10,7 @@ import click
 
 from chipwise.cli.inputs import (
     DEGREE,
+    FILE,
     LENGTH,
     POSITIVE,
     SHARE,
@@ -26,7 +27,6 @@ from chipwise.cli.output import REPORT, check_path, reply, write
 __all__ = ["COMMANDS"]
 
 _COUNT = Whole(1, 10_000_000)
-_FILE = click.Path(path_type=Path)
 _REQUESTS = ("id", "arrival", "prompt", "output", "cached_tokens", "ttft", "finish", "preemptions")
 _SECTIONS = {
     "Model": "chip tp pp ep dp weights kv backend chunk calibration",
@@ -105,7 +105,7 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
     "a + b·P + c·D + d·X s.",
 )
 @click.option(
-    "--step-table", type=_FILE, help="CSV with columns tokens and seconds of an iteration."
+    "--step-table", type=FILE, help="CSV with columns tokens and seconds of an iteration."
 )
 @click.option("--kv-blocks", type=_COUNT, help="Usable blocks of KV cache.")
 @click.option("--trace", help="Requests as recorded: a CSV or JSONL file, or a trace's id.")
@@ -125,7 +125,7 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
     show_default=True,
     help="Lengths are drawn evenly from this share of isl and osl to all of it.",
 )
-@click.option("--lengths", type=_FILE, help="CSV of isl, osl and weight to draw lengths from.")
+@click.option("--lengths", type=FILE, help="CSV of isl, osl and weight to draw lengths from.")
 @click.option("--prefix-len", "prefix", type=LENGTH, help="Tokens that all prompts begin with.")
 @click.option("--turns", type=Whole(1, 10_000), help="Requests of a conversation.  [default: 1]")
 @click.option("--pause", type=Number(), help="From an answer to the next question, in s.")
@@ -263,9 +263,9 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
     callback=lambda ctx, _, asked: asked or REPORT in ctx.meta,
     help="Tell how many requests run and wait over time.  [default: in a report]",
 )
-@click.option("--requests-out", type=_FILE, help="A row a request: .csv or .parquet.")
-@click.option("--iterations-out", type=_FILE, help="A row an iteration: .csv or .parquet.")
-@click.option("--timeline", type=_FILE, help="JSON that Perfetto and Chrome open.")
+@click.option("--requests-out", type=FILE, help="A row a request: .csv or .parquet.")
+@click.option("--iterations-out", type=FILE, help="A row an iteration: .csv or .parquet.")
+@click.option("--timeline", type=FILE, help="JSON that Perfetto and Chrome open.")
 @config_option
 @report_option
 @output_options

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from chipwise.cli.inputs import Whole, grid, output_options
+from chipwise.cli.inputs import FILE, Whole, grid, output_options
 from chipwise.cli.output import bar, reply
 from chipwise.cli.serve import plan
 from chipwise.errors import BadInput
@@ -22,10 +22,10 @@ _MOST = 10**12
     epilog="\b\nExamples:\n  chipwise sweep examples/sweep.toml --out out/sweep\n"
     "  chipwise sweep examples/sweep.toml --out out/sweep --on ray",
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FILE,
     required=True,
     help="Folder of the answers; one that an interrupted sweep left is gone on with.",
 )
