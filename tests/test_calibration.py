@@ -71,6 +71,7 @@ def test_known_factors_come_back_through_noise():
     assert shapes[0].median < 0.06
 
 
+@pytest.mark.slow
 def test_a_fit_is_the_same_every_time():
     parts = [gemm(TRUE, noise=0.1), gemm(SLOW, "c", noise=0.1)]
     once, again = fit(parts, CHIPS)[0], fit(parts, CHIPS)[0]
@@ -111,6 +112,7 @@ def test_few_timings_stay_near_the_scope_above():
     assert abs(np.log(factors["gemm@vllm", "bf16", "b"][3] / near[3])) < 0.5
 
 
+@pytest.mark.slow
 def test_pruning_keeps_what_pays_and_drops_what_does_not():
     alike = [gemm(TRUE), gemm(TRUE, "b")]
     kept = prune(fit(alike, CHIPS)[0], alike, CHIPS)

@@ -99,6 +99,7 @@ def test_costs_by_period_add_up_along_each_path(
         assert path == pytest.approx(whole, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_knowing_the_future_is_worth_something(
     content: dict[str, Any], filled: Filled, plan: Plan
 ) -> None:

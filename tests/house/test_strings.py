@@ -57,6 +57,7 @@ def test_every_sentence_is_one_that_the_library_writes():
             assert piece.strip() in written, entry["en"]
 
 
+@pytest.mark.slow
 def test_every_text_is_used():
     files = [*ROOT.rglob("*.py"), *ROOT.rglob("*.html")]
     sources = "".join(p.read_text(encoding="utf-8") for p in files)

@@ -45,6 +45,7 @@ def test_exponential_services_wait_as_in_m_m_1(load):
         assert np.quantile(spent, share) == pytest.approx(exact, rel=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["vllm", "sglang", "trtllm"])
 def test_littles_law(scheduler):
     rng = np.random.default_rng(1)

@@ -67,6 +67,7 @@ def test_the_second_half_follows_from_the_first(name, flags):
     assert waits[late].mean() == pytest.approx(ttft[late].mean(), rel=0.10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "of"),
     [

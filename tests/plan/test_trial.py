@@ -58,6 +58,7 @@ def test_a_prompt_beyond_the_budget_is_cut_by_every_engine(
     assert found["ttft_mean"] > 0
 
 
+@pytest.mark.slow
 def test_what_is_in_the_cache_is_not_computed(
     h200: Chip, llama2: Model, general: Calibration
 ) -> None:

@@ -69,6 +69,7 @@ def length(whole, rest, names):
     return whole * CHUNK + (part if rest else 0) or CHUNK
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pieces_only")
 @settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

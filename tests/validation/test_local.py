@@ -197,6 +197,7 @@ def test_the_first_half_of_a_real_log_foretells_the_second(home, answered, tmp_p
         assert next(means) == pytest.approx(next(means), rel=rel)
 
 
+@pytest.mark.slow
 def test_an_own_calibration_stands_beside_the_general_one(home, answered, capsys, served, general):
     log = log_of(served, general)
     found = local.fit_served(log, served[0], served[1], FLAGS, general, "mine")
