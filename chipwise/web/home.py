@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,9 +13,9 @@ from starlette.responses import Response
 from chipwise import figures, questions
 from chipwise.tables import number, short
 from chipwise.tables.kinds import KINDS
-from chipwise.web import jobs, site
+from chipwise.web import site
 from chipwise.web.forms import FORMS, read
-from chipwise.web.pages import Asked
+from chipwise.web.pages import Asked, begun
 from chipwise.words import say
 
 __all__ = ["home"]
@@ -38,11 +37,12 @@ _DEPENDENCE = "dependence"
 
 async def home(request: Request) -> Response:
     """What the H200 brings to China, what it costs, whether it may be had, what it binds."""
-    lang, desk = site.language(request), request.app.state.desk
+    lang = site.language(request)
     asked = read(FORMS["plan"], _ASKED.items())
-    begun = await asyncio.gather(jobs.soon(desk, "plan", asked), jobs.soon(desk, "claims", {}))
-    found, claims = (json.loads(each) if isinstance(each, str) else None for each in begun)
-    job = next((each.id for each in begun if isinstance(each, jobs.Job)), "")
+    planned, judged = await asyncio.gather(
+        begun(request, "plan", asked), begun(request, "claims", {})
+    )
+    found, job = planned.answer, planned.job or judged.job
     return site.show(
         request,
         "home.html",
@@ -51,7 +51,7 @@ async def home(request: Request) -> Response:
         document=KINDS["plan"].document(found, lang)[:1] if found else [],
         lines=[
             *(_lines(found, lang) if found else []),
-            *_bound(claims or [], lang),
+            *_bound(judged.answer or [], lang),
         ],
         charts=[chart for chart in (figures.chart("pareto", found, lang),) if chart]
         if found

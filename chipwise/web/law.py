@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,9 +14,9 @@ from chipwise import catalog, figures, questions
 from chipwise.errors import ChipwiseError
 from chipwise.tables import Sheet
 from chipwise.tables.kinds import KINDS
-from chipwise.web import api, jobs, site
+from chipwise.web import api, site
 from chipwise.web.forms import FORMS
-from chipwise.web.pages import Asked, given_in
+from chipwise.web.pages import Asked, begun, given_in
 
 __all__ = ["claims", "policy"]
 
@@ -28,7 +27,7 @@ _TERMS = ("to", "route", "end_user", "include")
 
 async def policy(request: Request) -> Response:
     """All chips on a map of the rules with a day to move; one chip rule by rule and over time."""
-    lang, desk = site.language(request), request.app.state.desk
+    lang = site.language(request)
     asked, question, document = Asked("policy", given_in(request)), dict[str, Any](), []
     try:
         question = api.asked(request, "policy")
@@ -37,13 +36,12 @@ async def policy(request: Request) -> Response:
     except ChipwiseError as refused:
         asked = replace(asked, error=str(refused), code=site.status(refused))
     where = {name: question[name] for name in _TERMS if name in question}
-    every = await jobs.soon(desk, "landscape", where)
-    if isinstance(every, jobs.Job):
-        asked = replace(asked, pending=True, job=every.id)
+    every = await begun(request, "landscape", where)
+    asked = replace(asked, pending=every.pending, job=every.job)
     shown = {}
-    if isinstance(every, str):
+    if every.answer:
         on = str(question.get("on") or catalog.as_of())
-        shown = _landscape({**json.loads(every), "on": on, "chip": question.get("chip")}, lang)
+        shown = _landscape({**every.answer, "on": on, "chip": question.get("chip")}, lang)
     return site.show(
         request,
         "policy.html",
@@ -78,14 +76,12 @@ def _landscape(found: Answer, lang: str) -> dict[str, Any]:
 
 async def claims(request: Request) -> Response:
     """Each claim recomputed, with its verdict and the sentence to print."""
-    lang, desk = site.language(request), request.app.state.desk
-    begun = await jobs.soon(desk, "claims", {})
-    pending = isinstance(begun, jobs.Job)
-    found = [] if isinstance(begun, jobs.Job) else json.loads(begun)
+    lang, asked = site.language(request), await begun(request, "claims", {})
+    found = asked.answer or []
     return site.show(
         request,
         "claims.html",
-        asked=Asked("claims", pending=pending, job=begun.id if isinstance(begun, jobs.Job) else ""),
+        asked=asked,
         document=KINDS["claims"].document(found, lang) if found else [],
         claims=found,
     )

@@ -8,6 +8,7 @@ template, a name in `site.NAV`, its words in `strings.toml`; a question of its o
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,7 @@ from chipwise.web.sheets import TOLD
 __all__ = [
     "Asked",
     "ask",
+    "begun",
     "catalog_entry",
     "catalog_list",
     "compare",
@@ -70,18 +72,26 @@ async def ask(request: Request, kind: str) -> Asked:
     given = given_in(request)
     if not given:
         return Asked(kind)
-    desk = request.app.state.desk
     try:
         question = api.asked(request, kind)
-        text = jobs.kept(desk, kind, question)
-        if text is None and kind in work.LONG:
+        if kind in work.LONG and jobs.kept(request.app.state.desk, kind, question) is None:
             return Asked(kind, given, pending=True)
-        found = text or await jobs.soon(desk, kind, question)
+        return await begun(request, kind, question, given)
     except ChipwiseError as error:
         return Asked(kind, given, error=str(error), code=site.status(error))
+
+
+async def begun(
+    request: Request,
+    kind: str,
+    question: Mapping[str, Any],
+    given: dict[str, list[str]] | None = None,
+) -> Asked:
+    """A question's answer if it is there before a visitor tires; else the job that makes it."""
+    found = await jobs.soon(request.app.state.desk, kind, question)
     if isinstance(found, jobs.Job):
-        return Asked(kind, given, pending=True, job=found.id)
-    return Asked(kind, given, json.loads(found))
+        return Asked(kind, given or {}, pending=True, job=found.id)
+    return Asked(kind, given or {}, json.loads(found))
 
 
 def _shown(request: Request, asked: Asked) -> Response:
