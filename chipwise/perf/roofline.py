@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chipwise.errors import NotCalibrated
-from chipwise.perf.scales import scale
+from chipwise.perf.scales import scale, scopes
 from chipwise.types import Calibration, Chip, Efficiency, Numeric, Work
 
 __all__ = [
@@ -86,10 +86,6 @@ def add(a: Seconds, b: Seconds, times: Numeric = 1.0) -> Seconds:
     )
 
 
-def _scopes(chip: Chip) -> tuple[str, ...]:
-    return (chip.id, chip.architecture, chip.generation, chip.vendor, "")
-
-
 def efficiency(calibration: Calibration, kind: str, format: str, chip: Chip) -> Efficiency:
     """Factors of an operator class on a chip: of the chip, its generation, its vendor, or any.
 
@@ -98,7 +94,7 @@ def efficiency(calibration: Calibration, kind: str, format: str, chip: Chip) -> 
     NotCalibrated
         If no scope has the class in that format; the message names the nearest.
     """
-    for scope in _scopes(chip):
+    for scope in scopes(chip):
         found = calibration.operators.get((kind, format, scope))
         if found is not None:
             return found

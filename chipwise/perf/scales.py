@@ -27,6 +27,7 @@ __all__ = [
     "host_share",
     "of_chip",
     "scale",
+    "scopes",
     "starved",
     "told",
 ]
@@ -80,10 +81,15 @@ def _fed(values: Mapping[str, float], chip: Chip) -> Any:
     return np.exp(values.get("watts", 0.0) * starved(chip))
 
 
+def scopes(chip: Chip) -> tuple[str, ...]:
+    """Under which names fitted factors may speak of a chip, the nearest first."""
+    return (chip.id, chip.architecture, chip.generation, chip.vendor, "")
+
+
 def base(calibration: Calibration, chip: Chip) -> Scale:
     """What serving runs tell of the chip's generation, or of its vendor."""
-    scopes = (chip.id, chip.architecture, chip.generation, chip.vendor, "")
-    return next((calibration.scales[s] for s in scopes if s in calibration.scales), Scale())
+    known = calibration.scales
+    return next((known[s] for s in scopes(chip) if s in known), Scale())
 
 
 def told(calibration: Calibration, chip: Chip) -> bool:
