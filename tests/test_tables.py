@@ -7,7 +7,8 @@ from datetime import date
 import pytest
 
 from chipwise import answers, api
-from chipwise.tables import Sheet, flat, number, policy, short
+from chipwise.tables import Sheet, flat, number, short
+from chipwise.tables.law import policy
 
 
 def _policy(lang, chip, **asked):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from chipwise.figures.chart import Answer, Chart
 from chipwise.tables import number, short
+from chipwise.tables.law import at_day
 from chipwise.words import say
 
-__all__ = ["at_day", "bandwidth", "density", "frontier", "status"]
+__all__ = ["bandwidth", "density", "frontier", "status"]
 
 _Say = Callable[..., str]
 _TITLES = {
@@ -25,11 +26,6 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def at_day(days: Sequence[str], on: str) -> int:
-    """Which of the days on which something changed is the last one until a day."""
-    return max((at for at, each in enumerate(days) if each <= on), default=0)
-
-
 def density(found: Answer, lang: str) -> Chart | None:
     """Total processing performance against its density, with the rules' regions."""
     return _map(found, "density", lang)
@@ -42,7 +38,7 @@ def bandwidth(found: Answer, lang: str) -> Chart | None:
 
 def _map(found: Answer, axis: str, lang: str) -> Chart | None:
     """Chips by TPP and another figure, on the day asked for; a sentence for each other day."""
-    word, at = partial(say, lang), at_day(found["days"], found["on"])
+    word, at = partial(say, lang), at_day(found)
     chips = [one for one in found["chips"] if one["tpp"] and one[axis]]
     if not chips:
         return None

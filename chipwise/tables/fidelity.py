@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from chipwise.tables import Cell, Sheet, number
+from chipwise.tables.sheet import NONE, Answer, Document, Say, Sheet, number, sheet
 from chipwise.words import say
 
 __all__ = ["calibrate", "validate", "width_rows"]
 
-Document = list["Sheet | str"]
-_Say = Callable[..., str]
 _SHOWN = 10
 
 
-def validate(found: Mapping[str, Any], lang: str) -> Document:
+def validate(found: Answer, lang: str) -> Document:
     """Errors in all and by group, the worst rows, and what was refused."""
     word = partial(say, lang)
     refused = word("fidelity.refused", count=len(found["errors"]))
@@ -34,44 +32,42 @@ def validate(found: Mapping[str, Any], lang: str) -> Document:
     return [*document, refused, *reasons]
 
 
-def _sheet(word: _Say, title: str, groups: Mapping[str, Mapping[str, Any]]) -> Sheet:
-    names = ("group", "quantity", "count", "median", "mean", "p90", "bias", "spearman", "held")
-    headings = tuple(word(f"fidelity.{name}") for name in names)
-    rows = tuple(
-        tuple(Cell(text) for text in (group, quantity, *_figures(errors)))
+def _sheet(word: Say, title: str, groups: Mapping[str, Answer]) -> Sheet:
+    names = "group quantity count median mean p90 bias spearman held"
+    rows = [
+        (group, quantity, *_figures(errors))
         for group, those in groups.items()
         for quantity, errors in those.items()
-    )
-    return Sheet(title, headings, rows, frozenset(range(2, len(names))), 2)
+    ]
+    return sheet(word, title, names, rows, range(2, 9), 2, section="fidelity")
 
 
-def _figures(errors: Mapping[str, Any]) -> Iterator[str]:
+def _figures(errors: Answer) -> Iterator[str]:
     yield str(errors["count"])
     for name in ("median_ape", "mean_ape", "p90_ape"):
         yield f"{errors[name] * 100:.1f} %"
     yield f"{errors['bias']:.2f}"
-    yield "—" if errors["spearman"] is None else f"{errors['spearman']:.2f}"
-    yield "—" if errors["coverage"] is None else f"{errors['coverage'] * 100:.0f} %"
+    yield NONE if errors["spearman"] is None else f"{errors['spearman']:.2f}"
+    yield NONE if errors["coverage"] is None else f"{errors['coverage'] * 100:.0f} %"
 
 
-def _worst(word: _Say, rows: Sequence[Mapping[str, Any]]) -> Sheet:
-    names = ("row", "model", "chip", "quantity", "predicted", "measured", "guess")
-    headings = tuple(word(f"fidelity.{name}") for name in names)
-    cells = tuple(
-        tuple(
-            Cell(number(row[n], 3) if n in ("predicted", "measured") else str(row[n]))
-            for n in names
-        )
+def _worst(word: Say, rows: Sequence[Answer]) -> Sheet:
+    names = "row model chip quantity predicted measured guess"
+    cells = [
+        [
+            number(row[n], 3) if n in ("predicted", "measured") else str(row[n])
+            for n in names.split()
+        ]
         for row in rows
-    )
-    return Sheet(word("fidelity.worst"), headings, cells, frozenset((0, 4, 5)), 0)
+    ]
+    return sheet(word, word("fidelity.worst"), names, cells, (0, 4, 5), section="fidelity")
 
 
-def calibrate(found: Mapping[str, Any], lang: str) -> Document:
+def calibrate(found: Answer, lang: str) -> Document:
     """Where the fitted factors were written."""
     return [say(lang, "line.written", path=found["out"])]
 
 
-def width_rows(found: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+def width_rows(found: Answer) -> Iterable[Mapping[str, Any]]:
     """The widths of intervals, a row for each basis."""
     return [{"basis": basis, **widths} for basis, widths in found["widths"].items()]

@@ -6,14 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from chipwise.tables import Cell, Sheet, flat, number
+from chipwise.tables.sheet import NONE, Answer, Cell, Document, bounded, flat, grid, number, sheet
 from chipwise.words import say
 
 __all__ = ["compared", "compared_rows", "plot", "studies"]
-
-Answer = Mapping[str, Any]
-Document = list["Sheet | str"]
-_NONE = "—"
 
 
 def studies(found: Sequence[Answer], lang: str) -> Document:
@@ -21,10 +17,9 @@ def studies(found: Sequence[Answer], lang: str) -> Document:
     word = partial(say, lang)
     if not found:
         return [word("studies.none")]
-    keys = ("name", "day", "calibration_id", "command")
-    headings = tuple(word(f"studies.{key}") for key in keys)
-    rows = tuple(tuple(Cell(str(one[key])) for key in keys) for one in found)
-    return [Sheet(word("studies.title", count=len(found)), headings, rows)]
+    names = "name day calibration_id command"
+    rows = [[str(one[key]) for key in names.split()] for one in found]
+    return [sheet(word, word("studies.title", count=len(found)), names, rows, section="studies")]
 
 
 def compared(found: Answer, lang: str) -> Document:
@@ -38,28 +33,27 @@ def compared(found: Answer, lang: str) -> Document:
     agree = word("studies.same", count=found["same"])
     if not found["fields"]:
         return [word("studies.equal", **names), *lines, agree]
-    rows = tuple(
+    rows = [
         (
-            Cell(each["field"]),
+            each["field"],
             _value(each["first"]),
             _value(each["second"]),
-            Cell(_NONE if each["change"] is None else f"{100 * each['change']:+.1f} %"),
+            NONE if each["change"] is None else f"{100 * each['change']:+.1f} %",
         )
         for each in found["fields"]
-    )
+    ]
     headings = (word("heading.field"), *names.values(), word("studies.change"))
-    sheet = Sheet(word("studies.compared", **names), headings, rows, frozenset({1, 2, 3}), 1)
-    return [sheet, *lines, agree]
+    return [grid(word("studies.compared", **names), headings, rows, (1, 2, 3), 1), *lines, agree]
 
 
-def _value(value: Any) -> Cell:
+def _value(value: Any) -> Cell | str:
     if isinstance(value, Mapping):
-        return Cell(number(value["value"]), f"{number(value['low'])}–{number(value['high'])}")
+        return bounded(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Cell(number(value, 4))
+        return number(value, 4)
     if isinstance(value, list):
-        return Cell(", ".join(map(str, value)) or _NONE)
-    return Cell(_NONE if value is None else str(value))
+        return ", ".join(map(str, value)) or NONE
+    return NONE if value is None else str(value)
 
 
 def compared_rows(found: Answer) -> Iterable[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Kinds of answers, by their name in `docs/schema.json`: how each is told as tables and as rows."""
+"""Kinds of answers by name, as in `docs/schema.json`: how each is told as tables and as rows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chipwise import tables
-from chipwise.tables import Sheet, fidelity, flat, fleet, kept, law, links, local
+from chipwise.tables import entries, fidelity, fleets, kept, law, links, local, serving, training
+from chipwise.tables.sheet import Document, flat
 
 __all__ = ["KINDS", "Kind"]
 
@@ -18,7 +18,7 @@ Rows = Iterable[Mapping[str, Any]]
 class Kind:
     """How an answer is told: `document` of sheets and lines for a language, `rows` for CSV."""
 
-    document: Callable[[Any, str], list[Sheet | str]]
+    document: Callable[[Any, str], Document]
     rows: Callable[[Any], Rows]
 
 
@@ -35,30 +35,31 @@ def _within(key: str) -> Callable[[Any], Rows]:
     return lambda answer: map(flat, answer[key])
 
 
-_ENTRY = Kind(tables.entry, tables.entry_rows)
+_ENTRY = Kind(entries.entry, entries.entry_rows)
 
 KINDS: Mapping[str, Kind] = {
-    "estimate": Kind(tables.estimate, _one),
-    "plan": Kind(tables.plan, tables.plan_rows),
-    "simulate": Kind(tables.simulate, _one),
-    "sweep": Kind(tables.sweep, _one),
+    "estimate": Kind(serving.estimate, _one),
+    "compare": Kind(serving.compare, _within("sides")),
+    "plan": Kind(serving.plan, serving.plan_rows),
+    "simulate": Kind(serving.simulate, _one),
+    "sweep": Kind(serving.sweep, _one),
     "export": Kind(links.export, links.file_rows),
     "import": Kind(links.imported, links.measurement_rows),
-    "train": Kind(tables.train, _one),
-    "train_each": Kind(tables.train_each, _within("chips")),
-    "train_mixed": Kind(tables.train_mixed, _within("kinds")),
-    "fleet": Kind(fleet.fleet, fleet.rows),
-    "policy": Kind(tables.policy, law.policy_rows),
+    "train": Kind(training.train, _one),
+    "train_each": Kind(training.train_each, _within("chips")),
+    "train_mixed": Kind(training.train_mixed, _within("kinds")),
+    "fleet": Kind(fleets.fleet, fleets.rows),
+    "policy": Kind(law.policy, law.policy_rows),
     "policy_all": Kind(law.statuses, _each),
     "landscape": Kind(law.landscape, law.landscape_rows),
     "policy_timeline": Kind(law.timeline, law.timeline_rows),
     "frontier": Kind(law.frontier, _within("points")),
     "claims": Kind(law.claims, law.claim_rows),
-    "chips": Kind(tables.chips, _each),
-    "models": Kind(tables.models, _each),
-    "prices": Kind(tables.prices, _each),
-    "sources": Kind(tables.sources, _each),
-    "rules": Kind(tables.rules, _each),
+    "chips": Kind(entries.chips, _each),
+    "models": Kind(entries.models, _each),
+    "prices": Kind(entries.prices, _each),
+    "sources": Kind(entries.sources, _each),
+    "rules": Kind(entries.rules, _each),
     **dict.fromkeys(("chips_id", "models_id", "prices_id", "sources_id", "rules_id"), _ENTRY),
     "validate": Kind(fidelity.validate, _within("worst")),
     "plot": Kind(kept.plot, _one),

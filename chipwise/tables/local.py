@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
-from chipwise.tables import Cell, Sheet, number
-from chipwise.units import from_base
+from chipwise.tables.sheet import NONE, Answer, Document, Say, Sheet, number, scaled, sheet
 from chipwise.words import say, told
 
 __all__ = ["listed", "own", "profile", "suggested"]
 
-Answer = Mapping[str, Any]
-Document = list["Sheet | str"]
-_Say = Callable[..., str]
 _NOTABLE = 0.01  # a factor that moved less is not told
 _UNITS = {"ttft_s": "s", "tpot_s": "ms"}
 
 
 def _sheet(
-    word: _Say,
+    word: Say,
     title: str,
-    names: Sequence[str],
+    names: str,
     rows: Sequence[Sequence[str]],
     texts: Sequence[int] = (0,),
 ) -> Sheet:
-    """A table of plain cells; columns but `texts` are numbers."""
-    headings = tuple(word(f"local.{name}") for name in names)
-    cells = tuple(tuple(Cell(text) for text in row) for row in rows)
-    return Sheet(title, headings, cells, frozenset(range(len(names))) - set(texts), 1)
+    """A table of numbers, but for the columns `texts`."""
+    right = set(range(len(names.split()))) - set(texts)
+    return sheet(word, title, names, rows, right, 1, section="local")
 
 
 def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{100 * share:+.1f} %"
+    return NONE if share is None else f"{100 * share:+.1f} %"
 
 
 def _reach(width: float) -> str:
@@ -56,7 +50,7 @@ def own(found: Answer, lang: str) -> Document:
         for s in found["stacks"]
     ]
     title = f"{word('local.stacks')} ({word('local.general')})"
-    document: Document = [_sheet(word, title, ("stack", "rows", "scored", *quantities), rows)]
+    document: Document = [_sheet(word, title, "stack rows scored ttft tpot throughput", rows)]
     left = found["left_out"]
     if left is not None:
         document.append(_halves(word, left))
@@ -65,19 +59,19 @@ def own(found: Answer, lang: str) -> Document:
     return [*document, word("local.kept", evidence=told(lang, found["evidence"]), **named)]
 
 
-def _halves(word: _Say, left: Answer) -> Sheet:
+def _halves(word: Say, left: Answer) -> Sheet:
     rows = []
     for name in ("ttft_s", "tpot_s"):
         at, unit = left[name], _UNITS[name]
-        figures = [number(from_base(at[k], unit), 4) for k in ("measured", "general", "local")]
+        figures = [scaled(at[k], unit, 4) for k in ("measured", "general", "local")]
         off = _percent(at["local"] / at["measured"] - 1.0)
         rows.append((word(f"local.{name.partition('_')[0]}"), *figures, off, unit))
     title = word("local.halves", requests=left["requests"], until=number(left["until_s"]))
-    names = ("quantity", "measured", "general", "local", "off", "unit")
+    names = "quantity measured general local off unit"
     return _sheet(word, title, names, rows, (0, 5))
 
 
-def _factors(word: _Say, factors: Mapping[str, float]) -> str:
+def _factors(word: Say, factors: Mapping[str, float]) -> str:
     told_of = [
         f"{name} × {number(by)}" for name, by in factors.items() if abs(by - 1.0) >= _NOTABLE
     ]
@@ -101,7 +95,7 @@ def suggested(found: Answer, lang: str) -> Document:
         )
         for run in found["runs"]
     ]
-    names = ("concurrency", "isl", "osl", "minutes", "widths", "waits", "why")
+    names = "concurrency isl osl minutes widths waits why"
     return [_sheet(word, word("local.suggested", known=found["known"]), names, rows, (6,))]
 
 
@@ -112,7 +106,7 @@ def listed(found: Answer, lang: str) -> Document:
         return [word("local.none", folder=found["folder"])]
     rows = [(c["name"], c["base"], ", ".join(c["stacks"])) for c in found["calibrations"]]
     title = word("local.listed", folder=found["folder"])
-    return [_sheet(word, title, ("name", "base", "of"), rows, (0, 1, 2))]
+    return [_sheet(word, title, "name base of", rows, (0, 1, 2))]
 
 
 def profile(found: Answer, lang: str) -> Document:
@@ -123,13 +117,13 @@ def profile(found: Answer, lang: str) -> Document:
             of["op"],
             of["format"],
             str(of["cases"]),
-            number(from_base(of["start_s"], "us")),
+            scaled(of["start_s"], "us"),
             *(number(of[name]) for name in ("compute", "memory", "exponent")),
             *(f"{100 * math.expm1(of[name]):.0f} %" for name in ("median_off", "worst_off")),
         )
         for of in found["operators"]
     ]
-    names = ("op", "format", "cases", "start", "compute", "memory", "exponent", "median", "worst")
+    names = "op format cases start compute memory exponent median worst"
     title = word("local.operators", chip=found["chip"])
     document: Document = [_sheet(word, title, names, rows, (0, 1)), _steps(word, found)]
     told_of = {k: found[k] for k in ("timings", "device", "torch")}
@@ -140,18 +134,18 @@ def profile(found: Answer, lang: str) -> Document:
     return [*document, word("local.kept", name=name, path=path, evidence=found["device"])]
 
 
-def _steps(word: _Say, found: Answer) -> Sheet:
+def _steps(word: Say, found: Answer) -> Sheet:
     rows = [
         (
             word("local.prefill_step", prompt=step["prompt"])
             if step["prompt"]
             else word("local.decode_step", sequences=step["sequences"], context=step["context"]),
-            number(from_base(step["measured_s"], "ms")),
-            number(from_base(step["predicted_s"], "ms")),
+            scaled(step["measured_s"], "ms"),
+            scaled(step["predicted_s"], "ms"),
             _percent(step["off"]),
         )
         for step in found["steps"]
     ]
     median, worst = (number(100 * (found[f"steps_{k}_off"] or 0.0)) for k in ("median", "worst"))
     title = word("local.steps", median=median, worst=worst)
-    return _sheet(word, f"{title} [ms]", ("step", "measured", "predicted", "off"), rows)
+    return _sheet(word, f"{title} [ms]", "step measured predicted off", rows)

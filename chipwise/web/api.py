@@ -13,10 +13,10 @@ from starlette.responses import JSONResponse, Response
 
 from chipwise import answers, catalog, questions, report
 from chipwise.errors import BadInput
+from chipwise.tables.kinds import KINDS
 from chipwise.tables.written import as_csv, as_json
 from chipwise.web import jobs, site
 from chipwise.web.forms import FORMS, read
-from chipwise.web.sheets import TOLD
 
 __all__ = ["CATALOG", "asked", "begin", "entry", "known", "progress", "question", "stop"]
 
@@ -89,7 +89,7 @@ def _sent(kind: str, text: str, form: str) -> Response:
     """JSON as it is, or as the rows of its CSV; a form named in the URL is a file to keep."""
     headers = {"content-disposition": f'attachment; filename="chipwise-{kind}.{form}"'}
     if form == "csv":
-        rows = TOLD[kind].rows(json.loads(text))
+        rows = KINDS[kind].rows(json.loads(text))
         return Response(as_csv(rows), headers=headers, media_type="text/csv; charset=utf-8")
     return Response(f"{text}\n", headers=headers if form else {}, media_type="application/json")
 

@@ -21,9 +21,9 @@ from starlette.responses import Response
 from chipwise import answers, catalog, figures, questions, report
 from chipwise import studies as kept
 from chipwise.errors import BadInput, ChipwiseError
+from chipwise.tables.kinds import KINDS
 from chipwise.web import api, jobs, site, work
 from chipwise.web.forms import FORMS, texts
-from chipwise.web.sheets import TOLD
 
 __all__ = [
     "Asked",
@@ -103,7 +103,7 @@ def _shown(request: Request, asked: Asked) -> Response:
         asked.code,
         asked=asked,
         form=FORMS[asked.kind],
-        document=TOLD[asked.kind].document(found, lang) if found else [],
+        document=KINDS[asked.kind].document(found, lang) if found else [],
         charts=figures.charts(asked.kind, found, lang) if found else [],
         reported=asked.kind in report.REPORTED,
         chips=catalog.chip_name_index(),
@@ -148,7 +148,7 @@ async def catalog_list(request: Request) -> Response:
         kind=kind,
         kinds=api.CATALOG,
         key=None,
-        document=TOLD[kind].document(found, lang),
+        document=KINDS[kind].document(found, lang),
     )
 
 
@@ -164,7 +164,7 @@ async def catalog_entry(request: Request) -> Response:
         kind=kind,
         kinds=api.CATALOG,
         key=found["id"],
-        document=TOLD[f"{kind}_id"].document(found, site.language(request)),
+        document=KINDS[f"{kind}_id"].document(found, site.language(request)),
     )
 
 
@@ -178,7 +178,7 @@ async def studies(request: Request) -> Response:
     if names:
         first, second = [await run_in_threadpool(kept.show, name) for name in names]
         found = {**answers.envelope(first.calibration), **kept.compared(first, second)}
-        document = TOLD["studies_compared"].document(found, lang)
+        document = KINDS["studies_compared"].document(found, lang)
     entries = [kept.entry(each) for each in every]
     return site.show(request, "studies.html", entries=entries, names=names, document=document)
 
@@ -186,5 +186,5 @@ async def studies(request: Request) -> Response:
 async def study(request: Request) -> Response:
     """An answer that was saved, as it was given."""
     found = await run_in_threadpool(kept.show, request.path_params["name"])
-    document = TOLD[found.kind].document(found.answer, site.language(request))
+    document = KINDS[found.kind].document(found.answer, site.language(request))
     return site.show(request, "study.html", entry=kept.entry(found), document=document)
