@@ -10,7 +10,6 @@ from chipwise.fleet.problem import CutOff, Problem
 from chipwise.fleet.reading import cut_off, read
 from chipwise.fleet.rolling import Rolling, roll
 from chipwise.fleet.study import Asked, Study, answer
-from chipwise.fleet.telling import told
 from chipwise.fleet.throughput import with_rates
 
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
     "schema",
     "shares",
     "spare_values",
-    "told",
     "with_law",
     "with_rates",
 ]
