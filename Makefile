@@ -25,7 +25,7 @@ check: $(STAMP)
 	$(BIN)/python tools/size.py
 
 test: $(STAMP) chromium
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=whole
 
 # The page is tested in the system's own Chromium.
 chromium:

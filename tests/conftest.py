@@ -16,9 +16,11 @@ import pytest
 from chipwise import catalog
 from chipwise.types import Calibration, Chip, Model
 
-# How long an example takes is the machine's affair, not what must hold.
-hypothesis.settings.register_profile("chipwise", deadline=None)
-hypothesis.settings.load_profile("chipwise")
+# How long an example takes is the machine's affair, not what must hold. `make test` asks for the
+# profile `whole`; every property draws by it (`tests/draws.py`).
+hypothesis.settings.register_profile("whole", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
+hypothesis.settings.load_profile("fast")
 
 _connect = socket.socket.connect
 

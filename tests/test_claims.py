@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import api, catalog
@@ -17,6 +17,7 @@ from chipwise.catalog.files import DATA
 from chipwise.claims import judge, sentence
 from chipwise.cli import main
 from chipwise.errors import BadFact, BadInput, Infeasible
+from tests.draws import draws
 
 ROOT = Path(__file__).parents[1]
 
@@ -355,7 +356,7 @@ WORDS = (
 )
 
 
-@settings(deadline=None, max_examples=300)
+@draws(300)
 @given(st.lists(st.sampled_from(WORDS), max_size=12).map("".join))
 def test_whatever_is_written_is_a_verdict_or_a_fault_that_names_its_place(source):
     one = Claim("x", {"en": "a", "zh": "a"}, {}, {}, holds=source, place="mine.toml")

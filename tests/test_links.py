@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from chipwise.cli import main
+from tests.schema import check
 
 HERE = Path(__file__).parent
 PLAN = str(HERE / "export/plans/vllm-deepseek.json")
-SCHEMA = json.loads((HERE.parent / "docs/schema.json").read_text("utf-8"))
-
-
-def _check(name, found):
-    jsonschema.Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{name}"}).validate(found)
 
 
 def test_an_export_makes_a_folder_and_says_which_files(tmp_path, capsys):
@@ -24,7 +19,7 @@ def test_an_export_makes_a_folder_and_says_which_files(tmp_path, capsys):
     asked = ["export", PLAN, "--to", "vllm", "--chip", "h200", "--out", str(out)]
     assert main([*asked, "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    _check("export", found)
+    check("export", found)
     assert found["files"] == sorted(f.name for f in out.iterdir())
     assert (out / "serve.sh").stat().st_mode & 0o111
     assert not list((tmp_path / "a").glob(".*"))
@@ -65,5 +60,5 @@ def test_what_was_imported_is_told_as_the_schema_says(tmp_path, capsys):
     out = tmp_path / "runs.csv"
     assert main(["import", file, "--out", str(out), "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    _check("import", found)
+    check("import", found)
     assert found["rows"][0]["tool"] == "vllm bench serve"

@@ -15,13 +15,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from chipwise import sweep
 from chipwise.cli import main
 from chipwise.errors import BadInput, Infeasible
 from chipwise.sweep import COLUMNS, Question, answered, case, points, run, spread
+from tests.schema import check
 
 QUICK = {"model": "llama-2-70b", "chips": ("h200",), "mode": "agg", "simulate": False}
 SMALL = Question(QUICK, {"isl": (512, 2048), "osl": (64, 128, 256)})
@@ -209,8 +209,7 @@ def test_what_it_came_to_is_told_as_the_schema_says(tmp_path, capsys):
     asked = ["sweep", str(write(tmp_path, TOML)), "--out", str(tmp_path / "out"), "--format"]
     assert main([*asked, "json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    schema = json.loads((Path(__file__).parents[1] / "docs" / "schema.json").read_text("utf-8"))
-    jsonschema.validate(found, {"$ref": "#/$defs/sweep", "$defs": schema["$defs"]})
+    check("sweep", found)
     assert (found["points"], found["rows"], found["parts"]) == (36, 36, 1)
     assert main([*asked, "table", "--lang", "zh"]) == 0
     assert "36 个点" in capsys.readouterr().out

@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from chipwise.cli import main
 from tests.fleet.conftest import SMALL
+from tests.schema import check
 
 FILE = str(SMALL)
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,6 @@ def test_the_program_is_written_for_audit(
 def test_all_that_can_be_asked_is_as_the_schema_says(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    schema = json.loads((ROOT / "docs" / "schema.json").read_text("utf-8"))
     path = tmp_path / "scenarios.toml"
     text = (
         SMALL.read_text("utf-8")
@@ -104,7 +103,7 @@ demand = { chat = 1.5 }
     code, out, _ = run(capsys, str(path), *FAST, *asked, *cut, "--format", "json")
     assert code == 0
     found = json.loads(out)
-    jsonschema.validate(found, {"$ref": "#/$defs/fleet", "$defs": schema["$defs"]})
+    check("fleet", found)
     assert [e["share"] for e in found["diversification"]] == [1.0, 0.8, 0.6, 0.4, 0.2, 0.0]
     assert set(found["regret_usd"]) == {"a", "b", "expected"}
     code, out, _ = run(capsys, str(path), *FAST, *asked, *cut, "--lang", "zh")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-
-import pytest
+from collections.abc import Iterator
+from functools import cache
 
 from tests.house import tree
 
@@ -29,48 +29,70 @@ def _within(module: tree.Module, names: tuple[str, ...]) -> bool:
     return module.name.split(".")[1] in names
 
 
+@cache
+def _called(module: tree.Module) -> tuple[tuple[str, ast.Call], ...]:
+    """Every call of a module, under the dotted name of what is called."""
+    calls = [n for n in tree.nodes(module) if isinstance(n, ast.Call)]
+    return tuple((ast.unparse(n.func), n) for n in calls)
+
+
 def _calls(module: tree.Module) -> list[str]:
     """Dotted names of what a module calls; shutting a library's mouth is no output."""
-    calls = [n for n in ast.walk(module.tree) if isinstance(n, ast.Call)]
-    return [ast.unparse(n.func) for n in calls if "os.devnull" not in ast.unparse(n)]
+    return [name for name, node in _called(module) if not _shuts(node)]
 
 
-@pytest.mark.parametrize("module", _outside(EDGES), ids=lambda m: m.name)
-def test_no_clock(module: tree.Module) -> None:
-    asked = [c for c in _calls(module) if c.rpartition(".")[2] in CLOCKS or c == "time.time"]
-    assert not asked, f"dates are arguments: {asked}"
+def _shuts(node: ast.Call) -> bool:
+    return any(isinstance(n, ast.Attribute) and n.attr == "devnull" for n in ast.walk(node))
 
 
-@pytest.mark.parametrize("module", _outside(EDGES), ids=lambda m: m.name)
-def test_nothing_is_printed_or_logged(module: tree.Module) -> None:
-    calls = _calls(module)
-    assert not [c for c in calls if c in ("print", "input") or c.startswith(("logging.", "log."))]
+def test_no_clock() -> None:
+    found = [
+        f"{module.name}: {call}"
+        for module in _outside(EDGES)
+        for call in _calls(module)
+        if call.rpartition(".")[2] in CLOCKS or call == "time.time"
+    ]
+    assert not found, f"dates are arguments: {found}"
 
 
-@pytest.mark.parametrize("module", _outside(FILES), ids=lambda m: m.name)
-def test_no_file_is_touched(module: tree.Module) -> None:
-    if module.name in TEMPORARY:
-        return
-    touched = [c for c in _calls(module) if c.rpartition(".")[2] in READS]
-    assert not touched, f"{module.name} reads or writes: {touched}"
+def test_nothing_is_printed_or_logged() -> None:
+    found = [
+        f"{module.name}: {call}"
+        for module in _outside(EDGES)
+        for call in _calls(module)
+        if call in ("print", "input") or call.startswith(("logging.", "log."))
+    ]
+    assert not found
 
 
-@pytest.mark.parametrize("module", tree.modules(), ids=lambda m: m.name)
-def test_every_draw_takes_a_seed(module: tree.Module) -> None:
+def test_no_file_is_touched() -> None:
+    found = [
+        f"{module.name}: {call}"
+        for module in _outside(FILES)
+        if module.name not in TEMPORARY
+        for call in _calls(module)
+        if call.rpartition(".")[2] in READS
+    ]
+    assert not found, f"these read or write: {found}"
+
+
+def _unseeded(module: tree.Module) -> Iterator[str]:
+    for called, node in _called(module):
+        if called.endswith("default_rng") and not node.args:
+            yield f"{module.name}: a generator without a seed"
+        if DRAW.fullmatch(called) and not _compiled(module, node):
+            yield f"{module.name}: {called}"
+
+
+def test_every_draw_takes_a_seed() -> None:
     """NumPy's global generator is shared state; a Generator without a seed is the clock."""
-    for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Call):
-            continue
-        called = ast.unparse(node.func)
-        if called.endswith("default_rng"):
-            assert node.args, f"{module.name}: a generator without a seed"
-        if DRAW.fullmatch(called):
-            assert _compiled(module, node), f"{module.name}: {called}"
+    found = [fault for module in tree.modules() for fault in _unseeded(module)]
+    assert not found, "\n".join(found)
 
 
 def _compiled(module: tree.Module, call: ast.Call) -> list[ast.expr]:
     """Decorators of the compiled function that a call stands in: Numba has its own generator."""
-    for node in ast.walk(module.tree):
+    for node in tree.nodes(module):
         if isinstance(node, ast.FunctionDef) and call in ast.walk(node):
             found = [d for d in node.decorator_list if "njit" in ast.unparse(d)]
             if found:
@@ -82,7 +104,7 @@ def test_no_module_reaches_for_the_network() -> None:
     """Only the page serves, on loopback; nothing fetches."""
     clients = {"urllib.request", "requests", "httpx", "http.client", "ftplib", "aiohttp"}
     for module in tree.modules():
-        for node in ast.walk(module.tree):
+        for node in tree.nodes(module):
             names = (
                 [a.name for a in node.names]
                 if isinstance(node, ast.Import)

@@ -41,6 +41,13 @@ def modules() -> tuple[Module, ...]:
     return tuple(found)
 
 
+@cache
+def nodes(module: Module) -> tuple[ast.AST, ...]:
+    """Every node of a module's tree."""
+    return tuple(ast.walk(module.tree))
+
+
+@cache
 def exports(module: Module) -> list[str] | None:
     """What `__all__` says, None where there is none."""
     for node in module.tree.body:
@@ -59,7 +66,7 @@ def defined(module: Module) -> Iterator[Function | ast.ClassDef]:
 def classes() -> Iterator[tuple[Module, ast.ClassDef]]:
     """Every class of the package."""
     for module in modules():
-        for node in ast.walk(module.tree):
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 yield module, node
 
@@ -93,7 +100,7 @@ def parameters(module: Module, node: Function | ast.ClassDef) -> Iterator[Parame
 
 def imported(module: Module) -> Iterator[tuple[str, str, str]]:
     """(module, name, local name) of what a module imports from the package."""
-    for node in ast.walk(module.tree):
+    for node in nodes(module):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chipwise"):
             for alias in node.names:
                 yield node.module or "", alias.name, alias.asname or alias.name

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import catalog
@@ -12,7 +12,6 @@ from tests.policy.cases import chips
 ORIGINS = catalog.origins()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(chips()), st.floats(0.01, 1e6)), min_size=1, max_size=9),
     st.sampled_from(dependence.ATTRIBUTES),

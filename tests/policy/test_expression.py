@@ -5,7 +5,7 @@ import math
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise.errors import BadInput
@@ -158,7 +158,6 @@ def _scope(bounds: dict[str, tuple[float, float]]):  # type: ignore[no-untyped-d
     return scope
 
 
-@settings(deadline=None)
 @given(
     st.tuples(st.floats(0, 9000), st.floats(0, 9000)),
     st.tuples(st.floats(0, 30), st.floats(0, 30)),

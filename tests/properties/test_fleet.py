@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise.errors import Infeasible
 from chipwise.fleet.instance import Instance
 from chipwise.fleet.program import compose
 from chipwise.fleet.solver import relaxed, solve
+from tests.draws import draws
 from tests.fleet.drawn import drawn
 
 SEEDS = st.integers(0, 10_000)
@@ -50,14 +51,14 @@ EASIER = {
 
 @pytest.mark.parametrize("name", EASIER)
 @given(seed=SEEDS)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@draws(12, derandomize=True)
 def test_what_makes_it_easier_never_costs_more(name: str, seed: int) -> None:
     of = drawn(seed)
     assert no_more(least(EASIER[name](of)), least(of))
 
 
 @given(seed=SEEDS, factor=st.floats(0.1, 10))
-@settings(max_examples=15, deadline=None, derandomize=True)
+@draws(15, derandomize=True)
 def test_money_in_another_unit_is_the_same_plan(seed: int, factor: float) -> None:
     of = drawn(seed)
     scaled = replace(
@@ -76,7 +77,7 @@ def test_money_in_another_unit_is_the_same_plan(seed: int, factor: float) -> Non
 
 
 @given(seed=SEEDS)
-@settings(max_examples=10, deadline=None, derandomize=True)
+@draws(10, derandomize=True)
 def test_the_bound_is_below_the_plan_and_whole_servers_cost_no_less(seed: int) -> None:
     of = drawn(seed)
     relaxation = least(of)
@@ -91,7 +92,7 @@ def test_the_bound_is_below_the_plan_and_whole_servers_cost_no_less(seed: int) -
 
 
 @given(seed=SEEDS)
-@settings(max_examples=10, deadline=None, derandomize=True)
+@draws(10, derandomize=True)
 def test_the_same_question_has_the_same_answer(seed: int) -> None:
     program = compose(drawn(seed))
     one, other = relaxed(program), relaxed(program)

@@ -6,12 +6,13 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import api, catalog, policy
 from chipwise.plan.frontier import make_chip, speeds
 from chipwise.units import to_base
+from tests.draws import draws
 
 LOAD = api.workload(1024, 256)
 RULES = (
@@ -50,7 +51,7 @@ def beaten(best, tpp, memory, io):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=6)
+@draws(6)
 @given(tpp=share, memory=share, io=share)
 def test_no_chip_inside_beats_the_best(rule, tpp, memory, io):
     best = found(rule)

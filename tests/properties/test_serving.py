@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import serving
 from chipwise.types import Simulation, StepTable
+from tests.draws import draws
 
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
 ENGINES: list[dict[str, Any]] = [
@@ -45,7 +46,7 @@ def played(load: list[tuple[int, int, int]], flags: dict[str, Any], **kw: Any) -
     )
 
 
-@settings(max_examples=150, deadline=None)
+@draws(150)
 @given(loads, st.sampled_from(ENGINES))
 def test_an_engine_is_idle_only_while_nobody_is_there(
     load: list[tuple[int, int, int]], flags: dict[str, Any]
@@ -60,7 +61,7 @@ def test_an_engine_is_idle_only_while_nobody_is_there(
             assert not inside.any()
 
 
-@settings(max_examples=150, deadline=None)
+@draws(150)
 @given(loads, st.sampled_from(ENGINES), st.booleans())
 def test_nobody_starves(
     load: list[tuple[int, int, int]],
@@ -81,7 +82,7 @@ def test_nobody_starves(
     assert run.finish.max() <= run.arrival.max() + alone * rounds + 1e-9
 
 
-@settings(max_examples=100, deadline=None)
+@draws(100)
 @given(loads, st.sampled_from(ENGINES))
 def test_first_come_is_first_admitted(
     load: list[tuple[int, int, int]], flags: dict[str, Any]
@@ -93,7 +94,7 @@ def test_first_come_is_first_admitted(
     assert (run.finish >= run.first).all()
 
 
-@settings(max_examples=100, deadline=None)
+@draws(100)
 @given(loads, st.sampled_from(ENGINES[:5]))
 def test_tokens_of_the_iterations_are_those_of_the_requests(
     load: list[tuple[int, int, int]], flags: dict[str, Any]

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import catalog, perf
 from chipwise.perf import engines
 from chipwise.types import Chip, Deployment, Estimate, Side, Workload
+from tests.draws import draws
 
 GENERAL = catalog.calibration()
 MODELS = ("llama-2-70b", "gpt-oss-120b", "deepseek-r1", "qwen3-235b-a22b")
@@ -45,7 +46,7 @@ def roomy(chip: Chip) -> Chip:
     return replace(chip, memory=1e15)
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(cases, st.floats(1.0, 4.0))
 def test_more_bandwidth_is_never_slower(case: dict, more: float) -> None:
     chip = roomy(catalog.chip(case["chip"]))
@@ -56,7 +57,7 @@ def test_more_bandwidth_is_never_slower(case: dict, more: float) -> None:
     assert after.throughput >= before.throughput * (1 - 1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(cases, st.floats(1.0, 4.0))
 def test_more_arithmetic_is_never_slower(case: dict, more: float) -> None:
     chip = roomy(catalog.chip(case["chip"]))
@@ -66,7 +67,7 @@ def test_more_arithmetic_is_never_slower(case: dict, more: float) -> None:
     assert run(case, fast).throughput >= run(case, chip).throughput * (1 - 1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@draws(30)
 @given(cases, st.floats(1.0, 4.0))
 def test_more_arithmetic_at_the_same_watts_costs_no_more_than_the_habit_says(
     case: dict, more: float
@@ -79,7 +80,7 @@ def test_more_arithmetic_at_the_same_watts_costs_no_more_than_the_habit_says(
     assert run(case, fast).throughput >= run(case, chip).throughput * least * (1 - 1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(cases, st.floats(1.0, 4.0))
 def test_more_memory_never_holds_less(case: dict, more: float) -> None:
     chip = catalog.chip(case["chip"])
@@ -88,7 +89,7 @@ def test_more_memory_never_holds_less(case: dict, more: float) -> None:
     assert run(case, large).batch_limit >= run(case, chip).batch_limit
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(cases)
 def test_longer_requests_take_longer_and_hold_fewer(case: dict) -> None:
     chip = catalog.chip(case["chip"])
@@ -98,7 +99,7 @@ def test_longer_requests_take_longer_and_hold_fewer(case: dict) -> None:
     assert run(case, wide, **more).ttft >= run(case, wide).ttft * (1 - 1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(cases)
 def test_parts_of_memory_add_up(case: dict) -> None:
     found = run(case, catalog.chip(case["chip"]))
@@ -110,7 +111,7 @@ def test_parts_of_memory_add_up(case: dict) -> None:
         assert total <= found.memory.capacity * (1 + 1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(cases)
 def test_power_lies_between_ready_and_rated(case: dict) -> None:
     chip = roomy(catalog.chip(case["chip"]))

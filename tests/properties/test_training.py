@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import catalog
@@ -15,6 +15,7 @@ from chipwise.errors import Infeasible
 from chipwise.perf.training import Layout, Training, demand, factors, spend
 from chipwise.perf.training_memory import training_memory, training_total
 from chipwise.plan.training import TrainingTerms, default_stack, search_training
+from tests.draws import draws
 
 KNOWN = training_calibration()
 MODELS = {name: catalog.model(name) for name in ("llama-2-70b", "deepseek-v3", "gpt-oss-120b")}
@@ -129,7 +130,7 @@ def test_hiding_more_is_never_slower(model, rounds, layout, share):
     assert steps[1] >= steps[2] * (1 - 1e-9)
 
 
-@settings(max_examples=12, deadline=None)
+@draws(12)
 @given(
     st.sampled_from(["llama-2-70b", "deepseek-v3"]),
     st.sampled_from(["h100", "h20", "b200"]),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import serving
@@ -12,6 +12,7 @@ from chipwise.errors import BadInput
 from chipwise.serving import Server, arrivals, metrics, schedulers
 from chipwise.serving.case import Cluster
 from chipwise.types import Prompts, StepTable
+from tests.draws import draws
 
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
 SECOND = StepTable(base=1.0)
@@ -295,7 +296,7 @@ def test_turns_that_follow_nobody_are_refused(follows, says):
         arrivals.turns([0.0], [[0, 5]], [[5, 5]])
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 20), st.integers(1, 200), st.integers(1, 60)),

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import serving
 from chipwise.errors import BadInput
 from chipwise.types import Prompts, StepTable
+from tests.draws import draws
 
 SECOND = StepTable(base=1.0)
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
@@ -110,7 +111,7 @@ loads = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@draws(150)
 @given(
     loads,
     st.sampled_from(["vllm", "sglang", "trtllm"]),

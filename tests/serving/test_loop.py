@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from chipwise import serving
 from chipwise.catalog.traces import trace
 from chipwise.serving import schedulers
 from chipwise.types import StepTable
+from tests.draws import draws
 
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
 RICH = StepTable(
@@ -44,9 +45,7 @@ requests = st.lists(
 
 
 @pytest.mark.usefixtures("aggregate_only")
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@draws(300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     requests,
     st.integers(27, 120),

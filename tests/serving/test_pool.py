@@ -1,11 +1,12 @@
 """The block pool against the engine's rules, told with lists."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise.serving import pool
 from chipwise.serving.plain import REQUEST
+from tests.draws import draws
 
 
 class Told:
@@ -66,7 +67,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@draws(150)
 @given(steps)
 def test_equals_the_pool_told_with_lists(steps):
     blocks, width = 14, 6

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chipwise import serving
 from chipwise.errors import BadInput, UnknownName
 from chipwise.types import StepTable
+from tests.draws import draws
 
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8)
 
@@ -144,7 +145,7 @@ loads = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(
     loads,
     st.integers(30, 80),

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from chipwise import serving
 from chipwise.catalog.traces import trace
 from chipwise.serving import schedulers
 from chipwise.types import Prompts, StepTable
+from tests.draws import draws
 
 TABLE = StepTable(base=0.01, prefill=5e-5, decode=5e-5, context=2e-8, pair=1e-9)
 CHUNK = 32
@@ -71,9 +72,7 @@ def length(whole, rest, names):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("pieces_only")
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@draws(400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     requests,
     st.integers(16, 70),

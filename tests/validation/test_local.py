@@ -9,7 +9,6 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
 
@@ -22,10 +21,10 @@ from chipwise.habits import with_factors
 from chipwise.plan.replay import replay
 from chipwise.types import Served
 from chipwise.validation import design, fitting, local
+from tests.schema import check
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "tests" / "oracles" / "data" / "real_vllm"
-SCHEMA = json.loads((ROOT / "docs" / "schema.json").read_text("utf-8"))
 FLAGS = {"blocks": 2587, "max_seqs": 256, "max_tokens": 2048}
 RTX = ["--model", "llama-3.1-8b", "--chip", "rtx4090", "--max-num-batched-tokens", "2048"]
 
@@ -45,10 +44,6 @@ def answered(capsys):
         return json.loads(shown.out)
 
     return run
-
-
-def valid(name, found):
-    jsonschema.validate(found, {"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]})
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +173,7 @@ def test_the_first_half_of_a_real_log_foretells_the_second(home, answered, tmp_p
     with gzip.open(LOGS / f"{name}.csv.gz", "rb") as packed, log.open("wb") as plain:
         shutil.copyfileobj(packed, plain)
     kept = answered("calibrate", "--runs", log, "--name", "mine", "--until", "0.5", *server)
-    valid("calibrate_own", kept)
+    check("calibrate_own", kept)
     tpot, ttft = (kept["left_out"][f"{n}_s"] for n in ("tpot", "ttft"))
     assert kept["left_out"]["requests"] > 100
     assert tpot["local"] == pytest.approx(tpot["measured"], rel=0.03)
@@ -189,7 +184,7 @@ def test_the_first_half_of_a_real_log_foretells_the_second(home, answered, tmp_p
     played = answered(
         "simulate", *question, "--trace", log, "--calibration", "mine", "--since", "0.5"
     )
-    valid("simulate", played)
+    check("simulate", played)
     at = played["measured"]
     assert at["requests"] == kept["left_out"]["requests"]
     for quantity, rel in (("tpot_s", 0.03), ("ttft_s", 0.10)):
@@ -207,7 +202,7 @@ def test_an_own_calibration_stands_beside_the_general_one(home, answered, capsys
     load = ["--isl", "512", "--osl", "128"]
     question = ["estimate", "llama-3.1-8b", "--chip", "rtx4090", "--batch", "4", *load]
     own = answered(*question, "--calibration", "mine")
-    valid("estimate", own)
+    check("estimate", own)
     plain = answered(*question)
     assert "general" not in plain
     assert own["general"]["tpot_s"] == plain["tpot_s"]
@@ -218,19 +213,19 @@ def test_an_own_calibration_stands_beside_the_general_one(home, answered, capsys
     assert general.widths["seen"]["tpot"] <= width + 1e-9 < general.widths["stack"]["tpot"]
     plan = ["plan", "llama-3.1-8b", "--chips", "rtx4090,h100", *load, "--no-simulate"]
     both = answered(*plan, "--calibration", "mine")
-    valid("plan", both)
+    check("plan", both)
     assert all(row["general"]["calibration_id"] == general.id for row in both["chips"])
     for lang, sign in (("en", "General calibration"), ("zh", "通用校准")):
         assert main([*question, "--calibration", "mine", "--lang", lang]) == 0
         assert sign in capsys.readouterr().out
     listed = answered("calibrate", "--list")
-    valid("calibrate_list", listed)
+    check("calibrate_list", listed)
     assert [c["name"] for c in listed["calibrations"]] == ["mine"]
 
 
 def test_the_runs_to_make_next_narrow_the_interval_each_time(answered):
     found = answered("calibrate", "--suggest", "3", *RTX)
-    valid("calibrate_suggest", found)
+    check("calibrate_suggest", found)
     for run in found["runs"]:
         for quantity in ("ttft", "tpot"):
             assert run["half_widths_after"][quantity] < run["half_widths_before"][quantity]
