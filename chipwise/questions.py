@@ -14,6 +14,7 @@ from typing import Any
 
 from chipwise import answers, api, catalog, perf, serving, simulating
 from chipwise import policy as law
+from chipwise.catalog import stacks
 from chipwise.catalog.fleets import EXAMPLE
 from chipwise.catalog.traces import served
 from chipwise.cost import parse_override
@@ -50,7 +51,6 @@ _TRAINED = (
     *("seq", "batch", "precision", "tokens", "rank", "frozen", "stack", "link"),
     *("checkpoint", "overlap"),
 )
-_LAYOUT = ("tp", "pp", "cp", "ep", "dp", "interleave", "micro", "shard", "recompute", "reach")
 # Every option that bears on the answer of `plan`.
 PLAN = (
     *("model", "chips", "isl", "osl", "weights", "prices"),
@@ -259,7 +259,7 @@ def train(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         raise BadInput("give either --chip, or --mix with several kinds of chips")
     asking = _named(given, _TRAINED)
     asking["mtbf"] = given.get("mtbf") and to_base(given["mtbf"], "h")
-    asking["layout"] = _named(given, _LAYOUT)
+    asking["layout"] = _named(given, api.LAYOUT)
     asking["ask"] = asked(_named(given, ("cost", "region", "prices")))
     basis = asking["ask"].cost
     if mix is not None:
@@ -368,9 +368,6 @@ _ENTRY: Mapping[str, Callable[[Any], dict[str, Any]]] = {
 
 # -- the law -------------------------------------------------------------------------------------
 
-# What a map of chips is like in all but its two figures: a part of the trade that is judged.
-_LIKE = "nvidia-h200-sxm"
-
 
 def policy(given: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of `policy` for one ``chip``: each rule in force, its arithmetic, its outcome."""
@@ -447,7 +444,7 @@ def _on(course: Sequence[StatusPeriod], of: date) -> str:
 
 def _regions(rules: Sequence[Rule], axis: str, to: str) -> list[dict[str, Any]]:
     """Regions of the rules that hang on what the map shows."""
-    like = catalog.chip(_LIKE)
+    like = catalog.chip(stacks.like())
     whole = (*law.regions.TPP, *law.regions.AXES[axis])
     found = ((rule, law.regions.boxes(rule, like, axis, to)) for rule in rules)
     return [answers.region(rule, boxes) for rule, boxes in found if boxes not in ((), (whole,))]

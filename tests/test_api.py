@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from chipwise import api, catalog
+from chipwise.api import checks
 from chipwise.errors import BadInput, Infeasible, UnknownName
 from chipwise.types import StepTable
 
@@ -61,9 +62,9 @@ def test_either_a_batch_or_a_concurrency():
 
 def test_the_cache_is_bf16_unless_said():
     assert estimate(batch=8).deployment.kv == "bf16"
-    assert api.kv_format("fp8") == "fp8"
+    assert checks.kv_format("fp8") == "fp8"
     with pytest.raises(BadInput, match="fp8"):
-        api.kv_format("nvfp4")
+        checks.kv_format("nvfp4")
 
 
 def test_rent_and_own_are_never_mixed():

@@ -11,7 +11,7 @@ from chipwise.catalog.files import DATA, read_toml
 from chipwise.errors import UnknownName
 from chipwise.types import Fact
 
-__all__ = ["Stack", "ceilings", "companions", "cut_down", "stack", "stacks"]
+__all__ = ["Stack", "beside", "ceilings", "companions", "cut_down", "like", "stack", "stacks"]
 
 _PATH = DATA / "frontier.toml"
 
@@ -55,6 +55,16 @@ def cut_down() -> Mapping[str, str]:
     """Chips made for a rule → the one that each was cut down from."""
     found: Mapping[str, str] = read_toml(_PATH)["cut_down"]
     return found
+
+
+def beside() -> tuple[str, ...]:
+    """Other chips that are shown beside those that are not made."""
+    return tuple(read_toml(_PATH)["beside"])
+
+
+def like() -> str:
+    """The chip that one which is not made is like, unless another is named."""
+    return str(read_toml(_PATH)["like"])
 
 
 def ceilings() -> Mapping[str, float]:

@@ -14,7 +14,6 @@ from chipwise.units import to_base
 __all__ = [
     "TRAINING_COLUMNS",
     "network",
-    "network_is_verified",
     "training_calibration",
     "training_measurements",
 ]
@@ -29,11 +28,6 @@ def _networks() -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def _of(chip: Chip) -> Mapping[str, Any]:
-    table = _networks()
-    return table.get(chip.id) or table.get(chip.architecture) or table["default"]
-
-
 def network(chip: Chip) -> float:
     """Rate of a chip beyond its scale-up domain, per direction, in its usual cluster. [byte/s]
 
@@ -43,13 +37,9 @@ def network(chip: Chip) -> float:
     >>> network(catalog.chip("h100"))
     50000000000.0
     """
-    found = _of(chip)
+    table = _networks()
+    found = table.get(chip.id) or table.get(chip.architecture) or table["default"]
     return to_base(found["value"], found["unit"], "B/s")
-
-
-def network_is_verified(chip: Chip) -> bool:
-    """Whether that rate has a source."""
-    return bool(_of(chip)["provenance"] != "unverified")
 
 
 @lru_cache(maxsize=4)
