@@ -326,7 +326,7 @@ def _suggested(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     show_default=True,
     help="Reach of the shapes: small for a CPU, large for an accelerator.",
 )
-@click.option("--rounds", type=Whole(1, 100), default=3, show_default=True, help="Of all cases.")
+@click.option("--rounds", type=Whole(1, 100), default=5, show_default=True, help="Of all cases.")
 @click.option("--ranks", type=Whole(1, 64), help="Devices that sum.  [default: all of the kind]")
 @click.option("--chip", help="Chip that the device is.  [default: by its name, or a new one]")
 @click.option("--name", help="Of the calibration that is kept.  [default: the device's]")

@@ -51,7 +51,10 @@ class Learned:
 
 
 def planned(size: str, formats: Sequence[str], ranks: int = 1) -> tuple[Case, ...]:
-    """All that a profile of a size times, ``small`` or ``large``: operators, then whole steps.
+    """All that a profile of a size times, ``small`` or ``large``, in the order of a round.
+
+    Whole steps stand among the operators, so that what disturbs the machine for a while, or slows
+    its clock, touches both.
 
     Parameters
     ----------
@@ -63,7 +66,9 @@ def planned(size: str, formats: Sequence[str], ranks: int = 1) -> tuple[Case, ..
         Devices that sum what each of them holds. [1]
     """
     reach = SMALL if size == "small" else LARGE
-    return (*shapes(reach, formats, ranks), *steps(size, formats[0]))
+    whole = steps(size, formats[0])
+    every = (*shapes(reach, formats, ranks), *whole)
+    return tuple(case for at in range(len(whole)) for case in every[at :: len(whole)])
 
 
 def learn(

@@ -1,24 +1,24 @@
-"""Cases → what torch runs for them, on operands of their own."""
+"""Cases → what torch runs for them.
+
+A step passes all its weights and caches before it comes back to one, and finds none of them in the
+device's caches. So the operands of a case take turns: they lie one after another in a stretch of
+memory that its last-level cache holds a quarter of. Activations, just written in a step, stay.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH
 from chipwise.profile.cases import Case
-from chipwise.profile.devices import Device, load, place
+from chipwise.profile.devices import Body, Device, load, place
 
-__all__ = ["bodies", "formats", "gate", "norm", "rotate"]
+__all__ = ["bodies", "copies", "element", "formats"]
 
-Body = Callable[[], Any]
-
-_COLD = 4.0  # operands that follow one another fill the last-level cache so many times
-_COPIES = 64
-_FFN = 2.75  # width of a feed-forward layer, in hidden widths
-_HEAD = 64
+_COLD = 4.0  # operands that take turns fill the last-level cache so many times
 
 
 def formats(device: Device) -> tuple[str, ...]:
@@ -36,25 +36,43 @@ def formats(device: Device) -> tuple[str, ...]:
 
 
 def bodies(case: Case, device: Device) -> Sequence[Body]:
-    """Calls of a case, each on operands of its own, so that weights and caches are read cold."""
+    """Calls of a case, each on weights or a cache of its own, so that these are read cold."""
     torch = load()
     make = {
         "copy": _copy,
         "gemm": _gemm,
         "attention_decode": _decode,
         "attention_prefill": _prefill,
-        "elementwise": _elementwise,
     }[case.op]
     return make(torch, case, device)
 
 
-def _type(torch: Any, format: str) -> Any:
+def element(torch: Any, format: str) -> Any:
+    """Torch's type of a format that operands are kept in."""
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[format]
 
 
-def _copies(device: Device, bytes_: float) -> int:
-    """Operands of so many bytes that are needed to run cold. [1]"""
-    return max(1, min(math.ceil(_COLD * device.cache / bytes_), _COPIES))
+def copies(device: Device, bytes_: float) -> int:
+    """Operands of so many bytes that must take turns so that each is read cold. [1]"""
+    return max(int(_COLD * device.cache / bytes_), 1)
+
+
+def _turns(device: Device, format: str, width: float, *shape: int) -> list[Any]:
+    """Operands of a shape that take turns."""
+    each = math.prod(shape)
+    count = copies(device, each * width)
+    stretch = _stretch(device, format, max(int(_COLD * device.cache / width), each))
+    return [*stretch[: count * each].view(count, *shape)]
+
+
+@lru_cache(maxsize=1)
+def _stretch(device: Device, format: str, count: int) -> Any:
+    """So many elements; they are kept, as drawing them takes longer than most cases."""
+    torch = load()
+    if format == "fp8":
+        drawn = torch.randn(count, device=place(device), dtype=torch.bfloat16)
+        return drawn.to(_eight_bit_type(torch, device))
+    return torch.randn(count, device=place(device), dtype=element(torch, format))
 
 
 def _copy(torch: Any, case: Case, device: Device) -> list[Body]:
@@ -66,26 +84,27 @@ def _copy(torch: Any, case: Case, device: Device) -> list[Body]:
 
 def _gemm(torch: Any, case: Case, device: Device) -> list[Body]:
     m, n, k = (case.shape[name] for name in ("m", "n", "k"))
-    count = _copies(device, n * k * WEIGHT_WIDTH[case.format])
+    weights = _turns(device, case.format, WEIGHT_WIDTH[case.format], n, k)
     if case.format == "fp8":
-        return _eight_bit(torch, device, m, n, k, count)
-    made = {"device": place(device), "dtype": _type(torch, case.format)}
-    x = torch.randn(m, k, **made)
-    weights = [torch.randn(n, k, **made) for _ in range(count)]
+        return _eight_bit(torch, device, m, weights)
+    x = torch.randn(m, k, device=place(device), dtype=element(torch, case.format))
     linear = torch.nn.functional.linear
     return [partial(linear, x, w) for w in weights]
 
 
-def _eight_bit(torch: Any, device: Device, m: int, n: int, k: int, count: int) -> list[Body]:
-    """Products in fp8 with one scale for each operand, quantising of the activations included."""
-    kind = torch.float8_e4m3fn
+def _eight_bit_type(torch: Any, device: Device) -> Any:
     if device.kind == "rocm":
         arch = torch.cuda.get_device_properties(device.index).gcnArchName
-        kind = torch.float8_e4m3fnuz if arch.startswith("gfx94") else kind
-    at = place(device)
-    x = torch.randn(m, k, device=at, dtype=torch.bfloat16)
-    weights = [torch.randn(n, k, device=at).to(kind) for _ in range(count)]
-    one = torch.ones((), device=at)
+        if arch.startswith("gfx94"):
+            return torch.float8_e4m3fnuz
+    return torch.float8_e4m3fn
+
+
+def _eight_bit(torch: Any, device: Device, m: int, weights: Sequence[Any]) -> list[Body]:
+    """Products in fp8 with one scale for each operand, quantising of the activations included."""
+    kind = _eight_bit_type(torch, device)
+    x = torch.randn(m, weights[0].shape[1], device=place(device), dtype=torch.bfloat16)
+    one = torch.ones((), device=place(device))
     multiply = torch._scaled_mm  # noqa: SLF001 -- the door to fp8 products of all releases
 
     def product(w: Any) -> Any:
@@ -97,12 +116,10 @@ def _eight_bit(torch: Any, device: Device, m: int, n: int, k: int, count: int) -
 def _decode(torch: Any, case: Case, device: Device) -> list[Body]:
     batch, context = case.shape["batch"], case.shape["context"]
     heads, shared, dim = (case.shape[name] for name in ("heads", "kv_heads", "head_dim"))
-    made = {"device": place(device), "dtype": _type(torch, case.format)}
+    made = {"device": place(device), "dtype": element(torch, case.format)}
     query = torch.randn(batch, heads, 1, dim, **made)
-    held = 2 * batch * context * shared * dim * KV_WIDTH[case.format]
-    caches = [
-        torch.randn(2, batch, shared, context, dim, **made) for _ in range(_copies(device, held))
-    ]
+    width = KV_WIDTH[case.format]
+    caches = _turns(device, case.format, width, 2, batch, shared, context, dim)
     attend = torch.nn.functional.scaled_dot_product_attention
     return [partial(attend, query, c[0], c[1], enable_gqa=True) for c in caches]
 
@@ -110,49 +127,8 @@ def _decode(torch: Any, case: Case, device: Device) -> list[Body]:
 def _prefill(torch: Any, case: Case, device: Device) -> list[Body]:
     tokens = case.shape["tokens"]
     heads, shared, dim = (case.shape[name] for name in ("heads", "kv_heads", "head_dim"))
-    made = {"device": place(device), "dtype": _type(torch, case.format)}
+    made = {"device": place(device), "dtype": element(torch, case.format)}
     query = torch.randn(1, heads, tokens, dim, **made)
     key, value = torch.randn(2, 1, shared, tokens, dim, **made)
     attend = torch.nn.functional.scaled_dot_product_attention
     return [lambda: attend(query, key, value, is_causal=True, enable_gqa=True)]
-
-
-def norm(torch: Any, x: Any, weight: Any) -> Any:
-    """Root-mean-square norm over the hidden state."""
-    return torch.nn.functional.rms_norm(x, (x.shape[-1],), weight)
-
-
-def rotate(torch: Any, x: Any, cosine: Any, sine: Any) -> Any:
-    """Rotary embedding of heads: x of (…, dim), angles that broadcast with it."""
-    half = x.shape[-1] // 2
-    turned = torch.cat((-x[..., half:], x[..., :half]), -1)
-    return x * cosine + turned * sine
-
-
-def gate(torch: Any, both: Any) -> Any:
-    """SwiGLU of the gate and up projections, which lie side by side."""
-    left, right = both.chunk(2, -1)
-    return torch.nn.functional.silu(left) * right
-
-
-def _elementwise(torch: Any, case: Case, device: Device) -> list[Body]:
-    """What a layer does beside products and attention."""
-    tokens, hidden = case.shape["tokens"], case.shape["hidden"]
-    made = {"device": place(device), "dtype": _type(torch, case.format)}
-    x, weight = torch.randn(tokens, hidden, **made), torch.ones(hidden, **made)
-    heads = hidden // _HEAD
-    query = torch.randn(tokens, heads, _HEAD, **made)
-    key = torch.randn(tokens, max(heads // 4, 1), _HEAD, **made)
-    cache = torch.empty(2, *key.shape, **made)
-    cosine = torch.randn(tokens, 1, _HEAD, **made)
-    both = torch.randn(tokens, 2 * int(_FFN * hidden), **made)
-
-    def layer() -> Any:
-        y = norm(torch, x, weight)
-        rotate(torch, query, cosine, cosine)
-        cache[0].copy_(rotate(torch, key, cosine, cosine))
-        cache[1].copy_(key)
-        y = norm(torch, x + y, weight)
-        return gate(torch, both), x + y
-
-    return [layer]

@@ -48,7 +48,10 @@ class Size:
 _MI = 2**20
 # A core computes some ten Gflop/s, an accelerator some hundred Tflop/s.
 SMALL = Size(
-    products=((1024, 1024), (2048, 2048), (3072, 1024), (1024, 2816), (8192, 1024)),
+    products=(
+        *((768, 512), (512, 512), (2816, 512), (512, 1408)),
+        *((1536, 1024), (1024, 1024), (5632, 1024), (1024, 2816), (8192, 1024)),
+    ),
     rows=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
     caches=((8, 2, 64), (16, 8, 64)),
     batches=(1, 4, 16),
@@ -71,8 +74,8 @@ LARGE = Size(
     messages=(16 * 2**10, 256 * 2**10, 4 * _MI, 64 * _MI, 512 * _MI),
     flops=1e13,
 )
-# Tokens at which a layer's norms, rotation, residuals and activation are timed.
-_ELEMENTWISE = (1, 8, 64, 512)
+# Sequences or a prompt with which a layer's norms, rotation, residuals and activation are timed.
+_ELEMENTWISE = ((1, 0), (8, 0), (32, 0), (0, 64), (0, 512))
 _ELEMENT = 2.0  # bytes of what is summed
 
 
@@ -120,8 +123,9 @@ def _cases(size: Size, formats: Sequence[str]) -> Iterator[Case]:
         for tokens in size.prompts:
             yield Case("attention_prefill", first, {"tokens": tokens, **dims})
     for hidden in size.widths:
-        for tokens in _ELEMENTWISE:
-            yield Case("elementwise", first, {"tokens": tokens, "hidden": hidden})
+        for sequences, prompt in _ELEMENTWISE:
+            dims = {"sequences": sequences, "prompt": prompt, "hidden": hidden}
+            yield Case("elementwise", first, dims)
 
 
 def _sums(size: Size, format: str, ranks: int) -> Iterator[Case]:
@@ -159,7 +163,8 @@ def work(case: Case, passes: float = 1.0) -> Work:
             pairs = dims["tokens"] ** 2 / 2.0
             return ops.attention_prefill(pairs, 4.0 * dims["heads"] * dims["head_dim"])
         case "elementwise":
-            return ops.elementwise(dims["tokens"], dims["hidden"], passes)
+            tokens = dims["sequences"] + dims["prompt"]
+            return ops.elementwise(tokens, dims["hidden"], passes)
         case "all_reduce":
             return ops.all_reduce(dims["bytes"] / _ELEMENT, 1.0, dims["ranks"], 0.0)
     raise ValueError(f"a {case.op} is no single operator")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from chipwise.profile.cases import Case
-from chipwise.profile.devices import Device, Timing, clock, load, stopwatch
+from chipwise.profile.devices import Body, Device, Timing, clock, load, stopwatch
 
 __all__ = ["sums"]
 
@@ -46,9 +48,9 @@ def _rank(rank: int, ranks: int, device: Device, bytes_: int, folder: str) -> No
 
     # Every rank must make the same calls, so that their number is fixed.
     run = _wall if device.kind == "cpu" else stopwatch(device)
-    calls = [add]
-    run(calls, _WARM)
-    found = [run(calls, _CALLS) / _CALLS for _ in range(_BLOCKS)]
+    run([add] * _WARM)
+    calls = [add] * _CALLS
+    found = [run(calls) / _CALLS for _ in range(_BLOCKS)]
     if rank == 0:
         (Path(folder) / "found").write_text(json.dumps(found), encoding="ascii")
     torch.distributed.barrier()
@@ -65,11 +67,8 @@ def _own(torch: Any, device: Device, rank: int) -> str:
     return f"{name}:{rank}"
 
 
-def _wall(bodies: Any, times: int) -> float:
-    from time import perf_counter  # noqa: PLC0415
-
-    start = perf_counter()
-    for _ in range(times):
-        for body in bodies:
-            body()
-    return perf_counter() - start
+def _wall(calls: Sequence[Body]) -> float:
+    start = time.perf_counter()
+    for call in calls:
+        call()
+    return time.perf_counter() - start

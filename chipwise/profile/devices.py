@@ -16,14 +16,18 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from chipwise.errors import BadInput
 
 __all__ = [
+    "Body",
     "Device",
     "Timing",
+    "Watch",
+    "apart",
     "clock",
     "find",
     "load",
@@ -34,10 +38,11 @@ __all__ = [
     "timed",
 ]
 
-Body = Callable[[], Any]
+Body = Callable[..., Any]
+Watch = Callable[[Sequence[Body]], float]
 
-_LEAST, _MOST = 3, 15  # repeats of which the median counts
-_BLOCK = 4e-4  # shortest stretch that is timed as one [s]
+_LEAST, _MOST = 3, 25  # stretches of which the median counts
+_BLOCK = 4e-3  # shortest stretch that is timed as one [s]
 _BUDGET = 0.15  # time after which a case is repeated no more [s]
 _LAUNCHES = 20  # calls of a case that a graph holds at least
 _CACHE = 32 * 2**20  # last-level cache where nothing tells it [byte]
@@ -213,27 +218,69 @@ def clock(device: Device) -> str:
     return "thread" if device.threads == 1 else "wall"
 
 
-def stopwatch(device: Device) -> Callable[[Sequence[Body], int], float]:
-    """A function that runs bodies one after the other, so many times, and tells the seconds."""
+def stopwatch(device: Device) -> Watch:
+    """A function that makes calls one after the other and tells the seconds of all."""
     if device.kind == "cpu":
-        tick = time.thread_time if device.threads == 1 else time.perf_counter
-        return lambda bodies, times: _run(bodies, times, tick)
+        tick = _tick(device)
+        return lambda calls: _run(calls, tick)
     torch = load()
-    module = torch.cuda if device.kind in ("cuda", "rocm") else torch.npu
     if device.kind == "npu":
-        return lambda bodies, times: _between_events(module, lambda: _calls(bodies, times))
+        return lambda calls: _between_events(torch.npu, lambda: _make(calls))
     return _graphs(torch)
 
 
-def _calls(bodies: Sequence[Body], times: int) -> None:
-    for _ in range(times):
-        for body in bodies:
-            body()
+def _tick(device: Device) -> Callable[[], float]:
+    return time.thread_time if clock(device) == "thread" else time.perf_counter
 
 
-def _run(bodies: Sequence[Body], times: int, tick: Callable[[], float]) -> float:
+def apart(device: Device) -> tuple[Watch, Callable[[Body], Body]]:
+    """A stopwatch, and what makes of a function one whose time it does not count.
+
+    On a CPU the function runs and the watch stands still, so that what follows it finds the caches
+    as it leaves them. Elsewhere, where the host's code does not count, it runs once and is left out
+    from then on.
+    """
+    if device.kind != "cpu":
+        return stopwatch(device), _once
+    tick, away = _tick(device), [0.0]
+
+    def aside(function: Body) -> Body:
+        def unclocked(*given: Any, **options: Any) -> Any:
+            start = tick()
+            found = function(*given, **options)
+            away[0] += tick() - start
+            return found
+
+        return unclocked
+
+    def watch(calls: Sequence[Body]) -> float:
+        away[0] = 0.0
+        return _run(calls, tick) - away[0]
+
+    return watch, aside
+
+
+def _once(function: Body) -> Body:
+    """A function of an activation and an operand, which gives its first result for the latter."""
+    kept: dict[int, Any] = {}
+
+    def known(x: Any, operand: Any, *more: Any, **options: Any) -> Any:
+        at = operand.data_ptr()
+        if at not in kept:
+            kept[at] = function(x, operand, *more, **options)
+        return kept[at]
+
+    return known
+
+
+def _make(calls: Sequence[Body]) -> None:
+    for call in calls:
+        call()
+
+
+def _run(calls: Sequence[Body], tick: Callable[[], float]) -> float:
     start = tick()
-    _calls(bodies, times)
+    _make(calls)
     return tick() - start
 
 
@@ -248,60 +295,60 @@ def _between_events(module: Any, work: Callable[[], None]) -> float:
     return float(start.elapsed_time(end)) * 1e-3
 
 
-def _graphs(torch: Any) -> Callable[[Sequence[Body], int], float]:
+def _graphs(torch: Any) -> Watch:
     """Calls captured once and replayed, so that the host's launches do not count."""
-    kept: dict[int, tuple[Sequence[Body], Any]] = {}
+    kept: list[tuple[Sequence[Body], Any]] = []
 
-    def run(bodies: Sequence[Body], times: int) -> float:
-        known = kept.get(times)
-        if known is None or known[0] is not bodies:
+    def run(calls: Sequence[Body]) -> float:
+        if not kept or kept[0][0] is not calls:
             kept.clear()
-            known = kept[times] = bodies, _captured(torch, bodies, times)
-        return _between_events(torch.cuda, known[1].replay)
+            kept.append((calls, _captured(torch, calls)))
+        return _between_events(torch.cuda, kept[0][1].replay)
 
     return run
 
 
-def _captured(torch: Any, bodies: Sequence[Body], times: int) -> Any:
+def _captured(torch: Any, calls: Sequence[Body]) -> Any:
     """A graph of the calls; they run on a side stream first, as a capture asks for."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
-        _calls(bodies, 1)
+        _make(calls)
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        _calls(bodies, times)
+        _make(calls)
     graph.replay()
     return graph
 
 
-def timed(
-    bodies: Sequence[Body], watch: Callable[[Sequence[Body], int], float], named: str
-) -> Timing:
-    """Seconds of one call, the median of some repeats after a warm-up.
+def timed(bodies: Sequence[Body], watch: Watch, named: str) -> Timing:
+    """Seconds of one call, the median of some stretches of calls after a warm-up.
 
     Parameters
     ----------
     bodies : sequence of callable
-        The same case on different operands, so that none is found in a cache.
+        The same case on different operands, which take turns.
     watch : callable
-        From `stopwatch`.
+        From `stopwatch` or `apart`.
     named : str
         From `clock`.
     """
-    first = watch(bodies, 1)
-    first = min(first, watch(bodies, 1))
-    least = _LAUNCHES / len(bodies) if named == "event" else 1.0
-    times = max(int(max(_BLOCK / max(first, 1e-9), least)), 1)
-    found: list[float] = []
-    spent = 0.0
+    turns = cycle(bodies)
+    one = [next(turns)]
+    first = min(watch(one), watch(one))
+    # A graph is captured once, and must hold a whole turn; plain calls go on where they were.
+    least = max(_LAUNCHES, len(bodies)) if named == "event" else 1
+    count = max(int(_BLOCK / max(first, 1e-9)), least)
+    calls = list(islice(turns, count))
     if named == "event":
-        watch(bodies, times)
-    while len(found) < _LEAST or (spent < _BUDGET and len(found) < _MOST):
-        block = watch(bodies, times)
-        spent += block
-        found.append(block / (times * len(bodies)))
+        watch(calls)
+    found: list[float] = []
+    end = time.perf_counter() + _BUDGET
+    while len(found) < _LEAST or (time.perf_counter() < end and len(found) < _MOST):
+        found.append(watch(calls) / count)
+        if named != "event":
+            calls = list(islice(turns, count))
     return Timing(statistics.median(found), min(found), len(found), named)
 
 

@@ -5,7 +5,8 @@ For each class of operators and format the four factors of the rate law are fitt
     t = start + ((F/(ηc·P))^p + (B/(ηm·W))^p)^(1/p)
 
 with P and W of the chip: of its datasheet where the catalog has it, else the highest rates that
-the profile itself reached. A soft-L1 loss keeps single disturbed cases from deciding.
+the profile itself reached. A soft-L1 loss keeps single disturbed cases from deciding. A step adds
+seconds, most of them its wide products', so that a product weighs as its weights.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -57,18 +59,16 @@ class Fitted:
 
 
 def typical(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Case, float]]:
-    """Seconds of each case, by its key: the shortest of its rounds' medians.
+    """Seconds of each case, by its key: the median of its rounds.
 
-    What disturbs a timing makes it longer, never shorter.
+    The shortest would choose the quietest moments, which short cases find more often than long
+    ones, so that the sum of operators would fall short of a step.
     """
-    found: dict[str, tuple[Case, float]] = {}
+    found: dict[str, tuple[Case, list[float]]] = {}
     for line in lines:
         case = Case(line["op"], line["format"], line["shape"])
-        seconds = float(line["seconds"])
-        name = key(case)
-        if name not in found or seconds < found[name][1]:
-            found[name] = case, seconds
-    return found
+        found.setdefault(key(case), (case, []))[1].append(float(line["seconds"]))
+    return {name: (case, median(seconds)) for name, (case, seconds) in found.items()}
 
 
 def rates(timed: Mapping[str, tuple[Case, float]]) -> tuple[dict[str, float], float]:
@@ -119,7 +119,17 @@ def _work(op: str, cases: Sequence[Case], chip: Chip, passes: float) -> tuple[Ar
     return flop, byte, np.full(len(cases), starts)
 
 
-def _solve(op: str, flop: Array, byte: Array, starts: Array, seconds: Array) -> Efficiency:
+def _weights(op: str, cases: Sequence[Case]) -> Array:
+    """How much each residual counts, 1 in the mean: a product as the weights that it reads."""
+    if op not in ("gemm", "gemv"):
+        return np.ones(len(cases))
+    held = np.array([float(case.shape["n"] * case.shape["k"]) for case in cases])
+    return np.asarray(held / held.mean())
+
+
+def _solve(
+    op: str, flop: Array, byte: Array, starts: Array, seconds: Array, weights: Array
+) -> Efficiency:
     """The factors that explain the timings best; the best of several beginnings."""
     from scipy.optimize import least_squares  # noqa: PLC0415
 
@@ -131,7 +141,8 @@ def _solve(op: str, flop: Array, byte: Array, starts: Array, seconds: Array) -> 
         return Efficiency(start, compute, memory, exponent)
 
     def residuals(logs: Array) -> Array:
-        return np.log(_seconds(factors(logs), flop, byte, starts) / seconds) / _NOISE
+        off = np.log(_seconds(factors(logs), flop, byte, starts) / seconds)
+        return np.asarray(np.sqrt(weights) * off / _NOISE)
 
     low, high = (np.log([bound[x] for x in letters]) for bound in (_LOW, _HIGH))
     best = None
@@ -169,7 +180,7 @@ def fit(timed: Mapping[str, tuple[Case, float]], chip: Chip, passes: float) -> t
     for (op, form), members in sorted(groups.items()):
         cases, measured = [c for c, _ in members], np.array([s for _, s in members])
         flop, byte, starts = _work(op, cases, chip, passes)
-        factors = _solve(op, flop, byte, starts, measured)
+        factors = _solve(op, flop, byte, starts, measured, _weights(op, cases))
         off = np.abs(np.log(_seconds(factors, flop, byte, starts) / measured))
         found.append(Fitted(op, form, factors, len(off), float(np.median(off)), float(off.max())))
     return tuple(found)

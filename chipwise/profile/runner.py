@@ -16,12 +16,22 @@ from chipwise.errors import BadInput
 from chipwise.profile.bodies import bodies
 from chipwise.profile.cases import Case, key
 from chipwise.profile.collective import sums
-from chipwise.profile.devices import Device, Timing, clock, load, pause, state, stopwatch, timed
-from chipwise.profile.transformer import forward
+from chipwise.profile.devices import (
+    Device,
+    Timing,
+    apart,
+    clock,
+    load,
+    pause,
+    state,
+    stopwatch,
+    timed,
+)
+from chipwise.profile.transformer import between, forward
 
 __all__ = ["FORM", "measure", "read", "time_case"]
 
-FORM = 1  # of the file
+FORM = 2  # of the file
 Time = Callable[[Case], Timing]
 
 
@@ -38,8 +48,10 @@ def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     found = [_line(path, at, text) for at, text in enumerate(whole.split(b"\n")[:-1], 1)]
-    if not found or found[0].get("chipwise_profile") != FORM:
-        raise BadInput(f"{path}: line 1: not a file of chipwise profile")
+    form = found[0].get("chipwise_profile") if found else None
+    if form != FORM:
+        told = "not a file" if form is None else f"form {form}, not {FORM},"
+        raise BadInput(f"{path}: line 1: {told} of chipwise profile; name another file")
     return found[0], found[1:]
 
 
@@ -147,15 +159,21 @@ def _append(path: Path, line: dict[str, Any]) -> dict[str, Any]:
 def time_case(device: Device, config: Mapping[str, Any]) -> Callable[[Case], Mapping[str, Any]]:
     """How the cases of a profile are timed on a device; `config` is of the small model."""
     torch, watch, named = load(), stopwatch(device), clock(device)
+    partly, aside = apart(device)
+
+    def run(case: Case) -> Timing:
+        match case.op:
+            case "all_reduce":
+                return sums(case, device)
+            case "step":
+                return timed(forward(case, config, device), watch, named)
+            case "elementwise":
+                return timed(between(case, device, aside), partly, named)
+        return timed(bodies(case, device), watch, named)
 
     def time(case: Case) -> Mapping[str, Any]:
         with torch.inference_mode():
-            if case.op == "all_reduce":
-                found = sums(case, device)
-            elif case.op == "step":
-                found = timed(forward(case, config, device), watch, named)
-            else:
-                found = timed(bodies(case, device), watch, named)
+            found = run(case)
         pause(device)
         hertz, celsius = state(device)
         return {

@@ -1,18 +1,22 @@
-"""A small Llama in plain torch, to time whole steps that no operator's timing has seen."""
+"""A small Llama in plain torch: a layer, and whole steps that no operator's timing has seen.
+
+Norms, rotation, residuals and activation are timed in a layer of other widths, in their places
+between its products: these stream their weights through the caches, so that what stands between
+them finds neither its data nor, on a CPU, the framework's code there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from chipwise.profile.bodies import gate, norm, rotate
+from chipwise.profile.bodies import copies, element
 from chipwise.profile.cases import Case
-from chipwise.profile.devices import Device, load, place
+from chipwise.profile.devices import Body, Device, load, place
 
-__all__ = ["CONFIGS", "forward", "steps"]
-
-Body = Callable[[], Any]
+__all__ = ["CONFIGS", "between", "forward", "steps"]
 
 # As in a config.json, so that chipwise reads them as it reads any model's.
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
@@ -48,6 +52,9 @@ _STEPS: Mapping[str, Sequence[tuple[int, int, int]]] = {
         *((0, 1, 700), (0, 12, 3000), (0, 48, 1500), (0, 160, 700)),
     ),
 }
+# The layer around what is timed between products: sequences of so many tokens, a gate of so many
+# hidden widths, and so many query heads for each that is stored.
+_CONTEXT, _FFN, _GROUP, _HEAD = 256, 2.75, 4, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,27 +91,60 @@ def forward(case: Case, config: Mapping[str, Any], device: Device) -> Sequence[B
         Where it runs.
     """
     torch = load()
-    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[case.format]
-    made = {"device": place(device), "dtype": kind}
-    prompt, context = case.shape["prompt"], case.shape["context"]
-    rows = 1 if prompt else case.shape["sequences"]
-    new = prompt or 1
-    length = prompt or context
+    made = {"device": place(device), "dtype": element(torch, case.format)}
+    prompt, sequences, context = (case.shape[n] for n in ("prompt", "sequences", "context"))
+    rows, new, length = (1, prompt, prompt) if prompt else (sequences, 1, context)
     layers = [_layer(torch, config, rows, length, made) for _ in range(config["num_hidden_layers"])]
     hidden, vocab = config["hidden_size"], config["vocab_size"]
     table = torch.randn(vocab, hidden, **made)
     last, head = torch.ones(hidden, **made), 0.02 * torch.randn(vocab, hidden, **made)
     ids = torch.randint(vocab, (rows, new), device=place(device))
     angles = torch.randn(2, new, 1, config["head_dim"], **made)
-    linear = torch.nn.functional.linear
+    functions = torch.nn.functional
+    linear, attend = functions.linear, functions.scaled_dot_product_attention
 
     def step() -> Any:
-        x = torch.nn.functional.embedding(ids, table)
+        x = functions.embedding(ids, table)
         for layer in layers:
-            x = _through(torch, config, layer, x, angles, length)
-        return linear(norm(torch, x[:, -1], last), head)
+            x = _through(torch, layer, x, angles, linear, attend)
+        return linear(_norm(torch, x[:, -1], last), head)
 
     return [step]
+
+
+def between(
+    case: Case, device: Device, aside: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Sequence[Body]:
+    """Layers of a hidden width, whose products and attention do not count.
+
+    Parameters
+    ----------
+    case : Case
+        An elementwise one.
+    device : Device
+        Where it runs.
+    aside : callable
+        From `devices.apart`.
+    """
+    torch = load()
+    made = {"device": place(device), "dtype": element(torch, case.format)}
+    prompt, sequences, hidden = (case.shape[n] for n in ("prompt", "sequences", "hidden"))
+    rows, new, length = (1, prompt, prompt) if prompt else (sequences, 1, _CONTEXT)
+    config = {
+        "hidden_size": hidden,
+        "intermediate_size": int(_FFN * hidden),
+        "num_attention_heads": hidden // _HEAD,
+        "num_key_value_heads": hidden // _HEAD // _GROUP,
+        "head_dim": _HEAD,
+    }
+    one = _layer(torch, config, rows, length, made)
+    weights = sum(w.nbytes for w in (one.attention, one.out, one.up, one.down))
+    more = (_layer(torch, config, rows, length, made) for _ in range(copies(device, weights) - 1))
+    x = torch.randn(rows, new, hidden, **made)
+    angles = torch.randn(2, new, 1, _HEAD, **made)
+    functions = torch.nn.functional
+    linear, attend = aside(functions.linear), aside(functions.scaled_dot_product_attention)
+    return [partial(_through, torch, layer, x, angles, linear, attend) for layer in (one, *more)]
 
 
 def _layer(
@@ -127,23 +167,35 @@ def _layer(
     )
 
 
-def _through(
-    torch: Any, config: Mapping[str, Any], layer: _Layer, x: Any, angles: Any, length: int
-) -> Any:
+def _through(torch: Any, layer: _Layer, x: Any, angles: Any, linear: Body, attend: Body) -> Any:
     """A layer: attention over the cache, whose last places are the new tokens', and the rest."""
-    heads, shared = config["num_attention_heads"], config["num_key_value_heads"]
     rows, new, hidden = x.shape
-    linear = torch.nn.functional.linear
-    mixed = linear(norm(torch, x, layer.before), layer.attention).view(
-        rows, new, -1, angles.shape[-1]
-    )
+    _, _, shared, length, dim = layer.cache.shape
+    heads = layer.out.shape[1] // dim
+    mixed = linear(_norm(torch, x, layer.before), layer.attention).view(rows, new, -1, dim)
     query, key, value = mixed.split((heads, shared, shared), 2)
-    layer.cache[0, :, :, length - new :].copy_(rotate(torch, key, *angles).transpose(1, 2))
+    layer.cache[0, :, :, length - new :].copy_(_rotate(torch, key, *angles).transpose(1, 2))
     layer.cache[1, :, :, length - new :].copy_(value.transpose(1, 2))
-    query = rotate(torch, query, *angles).transpose(1, 2)
-    found = torch.nn.functional.scaled_dot_product_attention(
-        query, layer.cache[0], layer.cache[1], is_causal=new > 1, enable_gqa=True
-    )
+    query = _rotate(torch, query, *angles).transpose(1, 2)
+    found = attend(query, layer.cache[0], layer.cache[1], is_causal=new > 1, enable_gqa=True)
     x = x + linear(found.transpose(1, 2).reshape(rows, new, hidden), layer.out)
-    wide = gate(torch, linear(norm(torch, x, layer.after), layer.up))
+    wide = _gate(torch, linear(_norm(torch, x, layer.after), layer.up))
     return x + linear(wide, layer.down)
+
+
+def _norm(torch: Any, x: Any, weight: Any) -> Any:
+    """Root-mean-square norm over the hidden state."""
+    return torch.nn.functional.rms_norm(x, (x.shape[-1],), weight)
+
+
+def _rotate(torch: Any, x: Any, cosine: Any, sine: Any) -> Any:
+    """Rotary embedding of heads: x of (…, dim), angles that broadcast with it."""
+    half = x.shape[-1] // 2
+    turned = torch.cat((-x[..., half:], x[..., :half]), -1)
+    return x * cosine + turned * sine
+
+
+def _gate(torch: Any, both: Any) -> Any:
+    """SwiGLU of the gate and up projections, which lie side by side."""
+    left, right = both.chunk(2, -1)
+    return torch.nn.functional.silu(left) * right

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from chipwise.profile import LARGE, SMALL, planned
+from chipwise.profile import CONFIGS, LARGE, SMALL, planned
 from chipwise.profile.cases import Case, key, shapes, work
 
 
@@ -32,7 +34,8 @@ from chipwise.profile.cases import Case, key, shapes, work
             18 * 4 * 2 * 4,
             0,
         ),
-        (Case("elementwise", "fp32", {"tokens": 3, "hidden": 4}), 0, 24),
+        (Case("elementwise", "fp32", {"sequences": 3, "prompt": 0, "hidden": 4}), 0, 24),
+        (Case("elementwise", "fp32", {"sequences": 0, "prompt": 3, "hidden": 4}), 0, 24),
     ],
 )  # fmt: skip
 def test_work_is_counted_by_hand(case, flops, bytes_):
@@ -57,16 +60,39 @@ def test_cases_are_told_apart_and_within_the_limit(size):
     }
 
 
-def test_one_device_sums_nothing_and_steps_come_last():
+def test_one_device_sums_nothing_and_steps_stand_among_the_operators():
     every = planned("small", ("fp32",))
     assert "all_reduce" not in {c.op for c in every}
+    assert len({key(c) for c in every}) == len(every)
+    assert {key(c) for c in shapes(SMALL, ("fp32",))} < {key(c) for c in every}
     at = [i for i, c in enumerate(every) if c.op == "step"]
-    assert at == list(range(len(every) - len(at), len(every)))
+    apart = {after - before for before, after in pairwise(at)}
+    assert len(at) > 5
+    assert max(apart) - min(apart) <= 1
 
 
-def test_no_step_has_the_shapes_of_a_timed_product():
-    """The check is of shapes that the fit has not seen."""
-    timed = {(c.shape["n"], c.shape["k"]) for c in planned("small", ("fp32",)) if c.op == "gemm"}
-    hidden, ffn, qkv, head = 768, 2048, (12 + 2 * 4) * 64, 8000
-    products = {(qkv, hidden), (hidden, hidden), (2 * ffn, hidden), (hidden, ffn), (head, hidden)}
-    assert not timed & products
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_no_step_has_the_shapes_of_a_timed_operator(size):
+    """The check is of shapes that the fit has not seen: products, caches, widths and lengths."""
+    every = planned(size, ("fp32",))
+    config = CONFIGS[size]
+    hidden, ffn, dim = config["hidden_size"], config["intermediate_size"], config["head_dim"]
+    heads, shared = config["num_attention_heads"], config["num_key_value_heads"]
+    products = {
+        ((heads + 2 * shared) * dim, hidden),
+        (hidden, heads * dim),
+        (2 * ffn, hidden),
+        (hidden, ffn),
+        (config["vocab_size"], hidden),
+    }
+
+    def timed(op, *names):
+        return {tuple(c.shape[n] for n in names) for c in every if c.op == op}
+
+    assert not products & timed("gemm", "n", "k")
+    for op in ("attention_decode", "attention_prefill"):
+        assert (heads, shared, dim) not in timed(op, "heads", "kv_heads", "head_dim")
+    assert (hidden,) not in timed("elementwise", "hidden")
+    steps = timed("step", "prompt", "sequences", "context")
+    assert not {(prompt,) for prompt, _, _ in steps} & timed("attention_prefill", "tokens")
+    assert not {(s, c) for _, s, c in steps} & timed("attention_decode", "batch", "context")

@@ -13,7 +13,7 @@ import pytest
 
 from chipwise.errors import BadInput
 from chipwise.profile.cases import Case, key
-from chipwise.profile.runner import measure, read
+from chipwise.profile.runner import FORM, measure, read
 
 CASES = [Case("gemm", "fp32", {"m": m, "n": 8, "k": 8}) for m in range(1, 7)]
 HEADER = {"device": {"name": "pretended"}, "torch": "0", "threads": 1}
@@ -57,7 +57,7 @@ def test_a_header_cut_short_is_begun_anew(tmp_path):
     path = tmp_path / "p.jsonl"
     path.write_text('{"chipwise_pro', "utf-8")
     assert len(measure(path, HEADER, CASES, timing([]), rounds=1)) == 6
-    assert read(path)[0]["chipwise_profile"] == 1
+    assert read(path)[0]["chipwise_profile"] == FORM
 
 
 _RUN = """
@@ -112,6 +112,13 @@ def test_a_file_of_something_else_is_refused_with_its_line(tmp_path):
     path.write_text("\n".join([text[0], '{"op": 1}', text[1]]) + "\n", "utf-8")
     with pytest.raises(BadInput, match="line 2"):
         read(path)
+
+
+def test_a_file_of_another_form_is_refused(tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"chipwise_profile": 1}\n', "utf-8")
+    with pytest.raises(BadInput, match=f"form 1, not {FORM}"):
+        measure(path, HEADER, CASES, timing([]), rounds=1)
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path):

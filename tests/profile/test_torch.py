@@ -33,6 +33,33 @@ def test_every_operator_runs(cpu, op):
     assert all(body() is not None for body in list(bodies(case, cpu))[:2])
 
 
+@pytest.mark.parametrize("op", ["gemm", "attention_decode"])
+def test_operands_that_take_turns_do_not_fit_into_the_cache(cpu, op):
+    small = replace(cpu, cache=2.0**20)
+    case = next(c for c in cases.shapes(cases.SMALL, ("fp32",)) if c.op == op)
+    operands = [body.args[1] for body in bodies(case, small)]
+    assert len({w.data_ptr() for w in operands}) == len(operands)
+    read = 2 if op == "attention_decode" else 1  # keys are told, and values read besides
+    assert sum(w.nbytes for w in operands) * read > 2 * small.cache
+
+
+@pytest.mark.parametrize(("sequences", "prompt"), [(3, 0), (0, 5)])
+def test_a_layer_is_timed_without_its_products(cpu, sequences, prompt):
+    shape = {"sequences": sequences, "prompt": prompt, "hidden": 256}
+    case = cases.Case("elementwise", "fp32", shape)
+    asked = []
+
+    def aside(function):
+        return lambda *given, **options: asked.append(function) or function(*given, **options)
+
+    layers = transformer.between(case, replace(cpu, cache=2.0**20), aside)
+    assert layers[0]().shape == ((1, prompt, 256) if prompt else (sequences, 1, 256))
+    linear, attend = (getattr(torch.nn.functional, n) for n in (
+        "linear", "scaled_dot_product_attention",
+    ))  # fmt: skip
+    assert asked == [linear, attend, linear, linear, linear]
+
+
 def test_the_small_model_has_the_weights_that_chipwise_counts(cpu, tmp_path):
     config = profile.CONFIGS["small"]
     path = tmp_path / "small" / "config.json"
