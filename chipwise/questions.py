@@ -31,11 +31,13 @@ __all__ = [
     "entry",
     "estimate",
     "fleet",
+    "frontier",
     "landscape",
     "load",
     "plan",
     "policy",
     "simulate",
+    "statuses",
     "timeline",
     "train",
 ]
@@ -51,6 +53,7 @@ _TRAINED = (
     *("seq", "batch", "precision", "tokens", "rank", "frozen", "stack", "link"),
     *("checkpoint", "overlap"),
 )
+_FLEET = ("cut_offs", "curve", "regret", "spares", "rolling", "within")
 # Every option that bears on the answer of `plan`.
 PLAN = (
     *("model", "chips", "isl", "osl", "weights", "prices"),
@@ -275,14 +278,14 @@ def train(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def entries(kind: str) -> list[dict[str, Any]]:
-    """Every entry of one kind of the catalog, a row each.
+    """Every entry of one kind of the catalog, a row each, with the versions of any answer.
 
     Parameters
     ----------
     kind : str
         ``chips``, ``models``, ``prices``, ``sources`` or ``rules``.
     """
-    return _LISTED[kind]()
+    return _versioned(_LISTED[kind]())
 
 
 def entry(kind: str, key: str | Chip | Model) -> dict[str, Any]:
@@ -301,6 +304,12 @@ def entry(kind: str, key: str | Chip | Model) -> dict[str, Any]:
         If there is none; with the nearest.
     """
     return {**answers.envelope("general"), **_ENTRY[kind](key)}
+
+
+def _versioned(rows: Iterable[Mapping[str, Any]], calibration: str = "general") -> list[Any]:
+    """Entries of a list, each with the versions that any answer carries."""
+    versions = answers.envelope(calibration)
+    return [{**each, **versions} for each in rows]
 
 
 def _models() -> list[dict[str, Any]]:
@@ -373,6 +382,13 @@ def policy(given: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of `policy` for one ``chip``: each rule in force, its arithmetic, its outcome."""
     found = api.verdict(api.chip(_chosen(given)), asked(given))
     return {**answers.envelope("general"), **answers.verdict(found), "not_legal_advice": True}
+
+
+def statuses(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answer of `policy --all`: every chip's status."""
+    ask = asked(given)
+    every = (api.verdict(catalog.chip(name), ask) for name in catalog.chip_ids())
+    return _versioned(answers.verdict_entry(each) for each in every)
 
 
 def timeline(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -450,21 +466,44 @@ def _regions(rules: Sequence[Rule], axis: str, to: str) -> list[dict[str, Any]]:
     return [answers.region(rule, boxes) for rule, boxes in found if boxes not in ((), (whole,))]
 
 
-def claims(given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The answer of `claims`: each of those that come with chipwise, recomputed."""
-    versions = answers.envelope(catalog.calibration(asked(given).calibration).id)
-    return [{**answers.claim(each), **versions} for each in api.claims(ask=asked(given))]
-
-
-def fleet(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of `fleet` for the example that comes along, with one cut-off or none.
+def frontier(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of `frontier`.
 
     Parameters
     ----------
     given : mapping
-        ``cut_off``, such as vendor=NVIDIA, and ``since``, the period from which it is.
+        ``rules``, ``model``, ``isl``, ``osl`` and any other option of `chipwise frontier`;
+        ``die_area`` in mm².
     """
-    of, since = given.get("cut_off"), given.get("since", "2027-Q1")
-    name, _, value = (of or "").partition("=")
-    cut_offs = ({name: value, "from": since},) if of else ()
-    return answers.fleet(api.fleet(EXAMPLE, cut_offs=cut_offs), "general")
+    ask = asked(given)
+    area = given.get("die_area")
+    found = api.frontier(
+        given["rules"],
+        given["model"],
+        load(given),
+        die_area=area and to_base(area, "mm2"),
+        stack=given.get("stacks", 6),
+        beside=given.get("chips"),
+        ask=ask,
+        **_named(given, ("like", "memory", "power", "market", "weights", "kv", "backend")),
+    )
+    return answers.frontier(found, _calibration(ask))
+
+
+def claims(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answer of `claims`: each of those in ``file``, or that come with chipwise, recomputed."""
+    ask = asked(given)
+    found = api.claims(given.get("file"), ask=ask)
+    return _versioned(map(answers.claim, found), _calibration(ask))
+
+
+def fleet(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of `fleet`.
+
+    Parameters
+    ----------
+    given : mapping
+        ``file``, the example that comes along unless given; fields of `chipwise.fleet.Asked`.
+    """
+    file = given.get("file", EXAMPLE)
+    return answers.fleet(api.fleet(file, **_named(given, _FLEET)), _calibration(api.Ask()))

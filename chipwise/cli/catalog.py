@@ -15,14 +15,13 @@ def _example(text: str) -> str:
 
 
 def _tell(kind: str, key: str | None, form: str, lang: str) -> None:
-    """All entries, a row each, with the versions that any answer carries; or one of them."""
-    from chipwise import answers, questions
+    """All entries, a row each; or one of them."""
+    from chipwise import questions
 
-    if key is not None:
+    if key is None:
+        reply(kind, form, lang, questions.entries(kind))
+    else:
         reply(f"{kind}_id", form, lang, questions.entry(kind, key))
-        return
-    versions = {} if form == "csv" else answers.envelope("general")
-    reply(kind, form, lang, [{**e, **versions} for e in questions.entries(kind)])
 
 
 @click.command(

@@ -107,14 +107,14 @@ def fleet(
     if model is not None:
         _write_model(file, model)
         return
-    from chipwise import answers, api
+    from chipwise import questions
 
     check_path(out)
     if given["curve"] is not None:
         if len(given["curve"]) != 1:
             raise BadInput("--curve takes one attribute, such as vendor=NVIDIA")
         given["curve"] = next(iter(given["curve"].items()))
-    answer = answers.fleet(api.fleet(file, **given), "general")
+    answer = questions.fleet({"file": file, **given})
     if out is not None:
         write(out, as_json(answer) + "\n")
     reply("fleet", form, lang, answer)

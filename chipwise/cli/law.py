@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,23 +83,11 @@ def policy(
     if mapped:
         reply("landscape", form, lang, questions.landscape(asked))
     elif chip is None:
-        _all(questions.asked(asked), form, lang)
+        reply("policy_all", form, lang, questions.statuses(asked))
     elif timeline:
         reply("policy_timeline", form, lang, questions.timeline(asked))
     else:
         reply("policy", form, lang, questions.policy(asked))
-
-
-def _all(ask: Any, form: str, lang: str) -> None:
-    """Every chip's status."""
-    from chipwise import answers, api, catalog
-
-    versions = {} if form == "csv" else answers.envelope("general")
-    found = [
-        {**answers.verdict_entry(api.verdict(api.chip(name), ask)), **versions}
-        for name in catalog.chip_ids()
-    ]
-    reply("policy_all", form, lang, found)
 
 
 @click.command(
@@ -154,41 +141,14 @@ def _all(ask: Any, form: str, lang: str) -> None:
 @click.option("--backend", default="vllm", show_default=True, help="Engine.")
 @click.option("--to", type=Country(), default="CN", show_default=True, help="Destination.")
 @output_options
-def frontier(
-    rules: Sequence[str],
-    *,
-    model: str,
-    isl: int,
-    osl: int,
-    tpot: float | None,
-    die_area: float | None,
-    stacks: int,
-    chips: Sequence[str] | None,
-    to: str,
-    form: str,
-    lang: str,
-    **asked: Any,
-) -> None:
+def frontier(*, form: str, lang: str, **given: Any) -> None:
     """The fastest chips that could be made just inside a rule, beside the real ones.
 
     In prefill and in decode tokens/s of one chip: what the rule costs in tokens, not in TPP.
     """
-    from chipwise import answers, api
-    from chipwise.units import to_base
+    from chipwise import questions
 
-    ask = api.Ask(to=to)
-    found = api.frontier(
-        rules,
-        model,
-        api.workload(isl, osl, tpot=tpot),
-        die_area=die_area and to_base(die_area, "mm2"),
-        stack=stacks,
-        beside=chips,
-        ask=ask,
-        **asked,
-    )
-    answer = answers.frontier(found, ask.calibration)
-    reply("frontier", form, lang, answer)
+    reply("frontier", form, lang, questions.frontier(given))
 
 
 @click.command(
@@ -202,11 +162,9 @@ def claims(file: Path | None, form: str, lang: str) -> None:
 
     FILE holds claims of your own; docs/claims.md says how they are written.
     """
-    from chipwise import answers, api
+    from chipwise import questions
 
-    versions = {} if form == "csv" else answers.envelope("general")
-    found = [{**answers.claim(one), **versions} for one in api.claims(file)]
-    reply("claims", form, lang, found)
+    reply("claims", form, lang, questions.claims({"file": file}))
 
 
 COMMANDS = (policy, frontier, claims)

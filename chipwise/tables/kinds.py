@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chipwise.tables import entries, fidelity, fleets, kept, law, links, local, serving, training
-from chipwise.tables.sheet import Document, flat
+from chipwise.tables.sheet import VERSIONS, Document, flat
 
 __all__ = ["KINDS", "Kind"]
 
@@ -30,6 +30,11 @@ def _each(found: Iterable[Mapping[str, Any]]) -> Rows:
     return map(flat, found)
 
 
+def _listed(found: Iterable[Mapping[str, Any]]) -> Rows:
+    """A row for each entry, without the versions, which are the same in all."""
+    return (flat({k: v for k, v in each.items() if k not in VERSIONS}) for each in found)
+
+
 def _within(key: str) -> Callable[[Any], Rows]:
     """A row for each entry of a list in the answer."""
     return lambda answer: map(flat, answer[key])
@@ -50,16 +55,16 @@ KINDS: Mapping[str, Kind] = {
     "train_mixed": Kind(training.train_mixed, _within("kinds")),
     "fleet": Kind(fleets.fleet, fleets.rows),
     "policy": Kind(law.policy, law.policy_rows),
-    "policy_all": Kind(law.statuses, _each),
+    "policy_all": Kind(law.statuses, _listed),
     "landscape": Kind(law.landscape, law.landscape_rows),
     "policy_timeline": Kind(law.timeline, law.timeline_rows),
     "frontier": Kind(law.frontier, _within("points")),
     "claims": Kind(law.claims, law.claim_rows),
-    "chips": Kind(entries.chips, _each),
-    "models": Kind(entries.models, _each),
-    "prices": Kind(entries.prices, _each),
-    "sources": Kind(entries.sources, _each),
-    "rules": Kind(entries.rules, _each),
+    "chips": Kind(entries.chips, _listed),
+    "models": Kind(entries.models, _listed),
+    "prices": Kind(entries.prices, _listed),
+    "sources": Kind(entries.sources, _listed),
+    "rules": Kind(entries.rules, _listed),
     **dict.fromkeys(("chips_id", "models_id", "prices_id", "sources_id", "rules_id"), _ENTRY),
     "validate": Kind(fidelity.validate, _within("worst")),
     "plot": Kind(kept.plot, _one),

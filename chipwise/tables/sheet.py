@@ -12,6 +12,7 @@ from chipwise.units import from_base
 
 __all__ = [
     "NONE",
+    "VERSIONS",
     "Answer",
     "Cell",
     "Document",
@@ -34,6 +35,8 @@ Answer = Mapping[str, Any]
 Document = list["Sheet | str"]
 Say = Callable[..., str]
 NONE = "—"
+# Keys that every answer carries: with what it was made.
+VERSIONS = ("chipwise_version", "catalog_as_of", "calibration_id", "schema_version")
 
 
 @dataclass(frozen=True, slots=True)

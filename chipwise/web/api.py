@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from chipwise import answers, catalog, questions, report
+from chipwise import catalog, questions, report
 from chipwise.errors import BadInput
 from chipwise.tables.kinds import KINDS
 from chipwise.tables.written import as_csv, as_json
@@ -37,10 +37,7 @@ def known(kind: str, key: str | None = None) -> Any:
     UnknownName
         If there is none; with the nearest.
     """
-    if key is None:
-        versions = answers.envelope("general")
-        return [{**each, **versions} for each in questions.entries(kind)]
-    return questions.entry(kind, _itself(kind, key))
+    return questions.entries(kind) if key is None else questions.entry(kind, _itself(kind, key))
 
 
 def _itself(kind: str, key: str) -> Any:

@@ -87,6 +87,13 @@ def _train(given: Given, _: Tell) -> Any:
     return questions.train(asking)[1]
 
 
+def _fleet(given: Given, _: Tell) -> Any:
+    """The example that comes along, with one cut-off or none."""
+    name, _, value = given.get("cut_off", "").partition("=")
+    since = given.get("since", "2027-Q1")
+    return questions.fleet({"cut_offs": ({name: value, "from": since},)} if name else {})
+
+
 WORK: Mapping[str, Callable[[Given, Tell], Any]] = {
     "plan": _plan,
     "estimate": _estimate,
@@ -95,7 +102,7 @@ WORK: Mapping[str, Callable[[Given, Tell], Any]] = {
     "train": _train,
     "policy": lambda given, _: questions.policy(_objects(given)),
     "landscape": lambda given, _: questions.landscape(given),
-    "fleet": lambda given, _: questions.fleet(given),
+    "fleet": _fleet,
     "claims": lambda given, _: questions.claims(given),
 }
 # Those that may take minutes: they wait in a line of their own.
