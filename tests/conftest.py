@@ -68,6 +68,15 @@ def gptoss() -> Model:
 
 
 @pytest.fixture(scope="session")
+def short_fleet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of the small fleet's first year, which is planned in a fraction of a second."""
+    text = (Path(__file__).parent / "fleet" / "small.toml").read_text("utf-8")
+    made = tmp_path_factory.mktemp("fleet") / "short.toml"
+    made.write_text(text.replace('last = "2027-Q2"', 'last = "2026-Q4"'), "utf-8")
+    return str(made)
+
+
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a page that is served by a process of its own; whatever it wrote, it says."""
     # What is compiled once after an installation is compiled here: a page gives a question a

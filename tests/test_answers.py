@@ -24,8 +24,8 @@ FRONTIER = ["--model", "llama-2-70b", *LOAD, "--chips", "h20,mi308x,mi300x,rtx50
 
 FLEET = [
     "fleet",
-    str(Path(__file__).parent / "fleet" / "small.toml"),
-    *("--gap", "0.01", "--cut-off", "vendor=NVIDIA,from=2026-Q3"),
+    "FILE",
+    *("--gap", "0.05", "--cut-off", "vendor=NVIDIA,from=2026-Q3"),
 ]
 
 VALIDATE = ["validate", str(Path(__file__).parent / "validation" / "runs.csv")]
@@ -58,7 +58,7 @@ CASES = [
     ("landscape", ["policy", "--map", "--on", "2024-01-01"]),
     ("claims", ["claims"]),
     ("fleet", [*FLEET, "--spares", "h200=16"]),
-    ("fleet", [*FLEET[:2], "--rolling", "4,2"]),
+    ("fleet", [*FLEET[:4], "--rolling", "4,2"]),
     ("frontier", ["frontier", "--rule", "us-2023-10-3A090a-dc", *FRONTIER]),
     *((name, [name]) for name in ("chips", "models", "prices", "sources", "rules")),
     ("chips_id", ["chips", "h200"]),
@@ -76,11 +76,12 @@ def answer(capsys, arguments):
 
 
 @pytest.fixture(scope="module")
-def answered():
+def answered(short_fleet):
     """Answers by what was asked, each asked once."""
     kept = {}
 
     def ask(capsys, arguments):
+        arguments = [short_fleet if word == "FILE" else word for word in arguments]
         if (asked := tuple(arguments)) not in kept:
             kept[asked] = answer(capsys, arguments)
         return kept[asked]

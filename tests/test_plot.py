@@ -16,7 +16,6 @@ from chipwise.figures import FIGURES
 from chipwise.tables.kinds import KINDS
 
 LOAD = ["--isl", "2048", "--osl", "128"]
-FLEET = str(Path(__file__).parent / "fleet" / "small.toml")
 ASKED = {
     "plan": ["plan", "llama-2-70b", "--chips", "h100,mi300x,910c", "--no-simulate", *LOAD],
     "estimate": ["estimate", "llama-2-70b", "--chip", "h200", "--weights", "fp8", "--batch", "8"],
@@ -26,8 +25,8 @@ ASKED = {
     "policy_timeline": ["policy", "h20", "--timeline"],
     "fleet": [
         "fleet",
-        FLEET,
-        *("--gap", "0.01", "--cut-off", "vendor=NVIDIA,from=2026-Q3", "--curve", "vendor=NVIDIA"),
+        "FILE",
+        *("--gap", "0.05", "--cut-off", "vendor=NVIDIA,from=2026-Q3", "--curve", "vendor=NVIDIA"),
     ],
     "frontier": ["frontier", "--rule", "us-2023-10-3A090a-dc", "--model", "llama-2-70b", *LOAD],
     "validate": ["validate", str(Path(__file__).parent / "validation" / "runs.csv")],
@@ -44,13 +43,14 @@ FIRST = list({name: (name, kind) for name, kind in reversed(PAIRS)}.values())
 
 
 @pytest.fixture(scope="session")
-def answered():
+def answered(short_fleet):
     """Answers by kind, each asked once."""
     kept = {}
 
     def ask(kind, capsys):
         if kind not in kept:
-            assert main([*ASKED[kind], "--format", "json"]) == 0
+            asked = [short_fleet if word == "FILE" else word for word in ASKED[kind]]
+            assert main([*asked, "--format", "json"]) == 0
             kept[kind] = json.loads(capsys.readouterr().out)
         return kept[kind]
 

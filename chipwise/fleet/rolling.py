@@ -13,7 +13,7 @@ from chipwise.fleet.scenarios import first_state, instance, main
 from chipwise.fleet.solver import solve
 from chipwise.fleet.states import state_at
 
-__all__ = ["Rolling", "roll"]
+__all__ = ["Rolling", "check_window", "roll"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,12 @@ class Rolling:
     buy: tuple[Move, ...]
     missed: Mapping[str, float]
     windows: tuple[Fleet, ...]
+
+
+def check_window(ahead: int, keep: int) -> None:
+    """Refuse a window that keeps what it does not see."""
+    if not 1 <= keep <= ahead:
+        raise BadInput(f"keep is {keep}; it must be at least 1 and at most ahead, {ahead}")
 
 
 def roll(of: Problem, *, ahead: int, keep: int, within: float = 1e-3) -> Rolling:
@@ -41,8 +47,7 @@ def roll(of: Problem, *, ahead: int, keep: int, within: float = 1e-3) -> Rolling
     within : float
         Gap of each window. [1]
     """
-    if not 1 <= keep <= ahead:
-        raise BadInput(f"keep is {keep}; it must be at least 1 and at most ahead, {ahead}")
+    check_window(ahead, keep)
     of = main(of)
     state, spent, buy, windows = first_state(of), 0.0, list[Move](), list[Fleet]()
     missed: dict[str, float] = {}

@@ -21,7 +21,7 @@ from chipwise.fleet.outcome import Fleet, fleet, shortfall
 from chipwise.fleet.problem import ATTRIBUTES, CutOff, Problem
 from chipwise.fleet.program import compose
 from chipwise.fleet.reading import cut_off
-from chipwise.fleet.rolling import Rolling, roll
+from chipwise.fleet.rolling import Rolling, check_window, roll
 from chipwise.fleet.scenarios import instance
 from chipwise.fleet.solver import solve
 
@@ -139,3 +139,5 @@ def _check(of: Problem, asked: Asked) -> None:
             raise BadInput("spares are counts of chips of at least 0")
     if asked.regret and len(of.scenarios) < 2:
         raise BadInput(f"{of.source}: regret needs at least two scenarios")
+    if asked.rolling is not None:
+        check_window(*asked.rolling)

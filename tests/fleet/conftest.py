@@ -49,3 +49,9 @@ def planned(of: Problem, within: float = 1e-3) -> Fleet:
 @pytest.fixture
 def plan() -> Callable[..., Fleet]:
     return planned
+
+
+@pytest.fixture(scope="session")
+def base() -> Fleet:
+    """The plan of the file as it is."""
+    return planned(ready(tomllib.loads(SMALL.read_text("utf-8"))))

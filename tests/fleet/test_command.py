@@ -16,7 +16,7 @@ from tests.schema import check
 
 FILE = str(SMALL)
 ROOT = Path(__file__).parents[2]
-FAST = ["--gap", "0.01"]
+FAST = ["--gap", "0.05"]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -29,8 +29,8 @@ def test_concentration_by_hand(
     assert hhi(shares, unknown) == pytest.approx(expected)
 
 
-def test_shares_add_up(content: dict[str, Any], filled: Filled, plan: Plan) -> None:
-    made = plan(filled(content))
+def test_shares_add_up(base: Fleet) -> None:
+    made = base
     found = shares(made)
     assert len(found) == 6 * len(made.stands)
     for each in found:

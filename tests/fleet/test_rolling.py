@@ -12,23 +12,20 @@ from chipwise.fleet import Problem, roll
 from chipwise.fleet.outcome import Fleet
 
 Filled = Callable[[dict[str, Any]], Problem]
-Plan = Callable[..., Fleet]
 
 
-def test_seeing_all_is_the_plan(content: dict[str, Any], filled: Filled, plan: Plan) -> None:
-    whole = plan(filled(content))
+def test_seeing_all_is_the_plan(content: dict[str, Any], filled: Filled, base: Fleet) -> None:
     made = roll(filled(content), ahead=6, keep=2)
     assert len(made.windows) == 1
-    assert made.cost == pytest.approx(whole.objective, rel=1e-6)
+    assert made.cost == pytest.approx(base.objective, rel=1e-6)
 
 
 @pytest.mark.parametrize(("ahead", "keep"), [(3, 1), (4, 2), (2, 2)])
 def test_seeing_less_costs_no_less(
-    content: dict[str, Any], filled: Filled, plan: Plan, ahead: int, keep: int
+    content: dict[str, Any], filled: Filled, base: Fleet, ahead: int, keep: int
 ) -> None:
-    whole = plan(filled(content))
     made = roll(filled(content), ahead=ahead, keep=keep)
-    assert made.cost >= whole.bound
+    assert made.cost >= base.bound
     assert list(made.missed) == list(made.windows[0].problem.periods)
     periods = [m.period for m in made.buy]
     assert periods == sorted(periods)

@@ -78,7 +78,7 @@ def test_expected_cost_is_the_mean_of_the_paths(
     content: dict[str, Any], filled: Filled, plan: Plan
 ) -> None:
     content["scenario"] = THREE
-    made = plan(filled(content))
+    made = plan(filled(content), 1e-2)
     mean = sum(s["probability"] * made.scenarios[str(s["id"])] for s in THREE)  # type: ignore[operator]
     assert mean == pytest.approx(sum(made.parts.values()), rel=1e-9)
 
@@ -130,7 +130,7 @@ def test_what_exists_in_one_scenario_is_bought_there_alone(
 ) -> None:
     content["scenario"] = THREE
     content["chips"]["h20"] = {**content["chips"]["h200"], "usd": 3000, "only": ["boom"]}
-    made = plan(filled(content))
+    made = plan(filled(content), 1e-2)
     found = [m for m in made.buy if m.choice == "h20"]
     assert found
     assert {m.scenario for m in found} == {"boom"}

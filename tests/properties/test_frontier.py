@@ -21,6 +21,8 @@ RULES = (
     "us-2025-04-h20-letter-thresholds",
     "us-2026-01-casebycase",
 )
+# The fast loop asks a limit of arithmetic and one of a sum of bandwidths.
+TRIED = [pytest.param(rule, marks=() if rule in RULES[1:3] else pytest.mark.slow) for rule in RULES]
 share = st.floats(0.01, 1.0)
 
 
@@ -50,7 +52,7 @@ def beaten(best, tpp, memory, io):
     return [row for row in rows if inside(best, *row)]
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", TRIED)
 @draws(6)
 @given(tpp=share, memory=share, io=share)
 def test_no_chip_inside_beats_the_best(rule, tpp, memory, io):
@@ -65,7 +67,7 @@ def test_no_chip_inside_beats_the_best(rule, tpp, memory, io):
     assert beaten(best, *(np.array([each]) for each in figures)) == []
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", TRIED)
 def test_brute_force_over_a_fine_grid_finds_nothing_better(rule):
     best = found(rule)
     tpp = np.floor(np.linspace(100, np.floor(best.limits["tpp"].value), 40))
@@ -74,7 +76,7 @@ def test_brute_force_over_a_fine_grid_finds_nothing_better(rule):
         assert beaten(best, *grid.T) == []
 
 
-@pytest.mark.parametrize("power", [200.0, 450.0])
+@pytest.mark.parametrize("power", [200.0, pytest.param(450.0, marks=pytest.mark.slow)])
 def test_with_few_watts_as_much_arithmetic_as_they_feed_is_best(power):
     """More of it at the same watts is no faster, so that the best has no more than they feed."""
     best = found("us-2022-10-3A090", power=power)
@@ -82,7 +84,9 @@ def test_with_few_watts_as_much_arithmetic_as_they_feed_is_best(power):
     assert beaten(best, tpp, np.full(tpp.shape, 7200.0), np.full(tpp.shape, 599.0)) == []
 
 
-@pytest.mark.parametrize("model", ["llama-3.1-70b", "llama-3.1-405b"])
+@pytest.mark.parametrize(
+    "model", ["llama-3.1-70b", pytest.param("llama-3.1-405b", marks=pytest.mark.slow)]
+)
 def test_where_a_rule_limits_a_sum_one_bandwidth_is_had_for_the_other(model):
     """What several chips must hold wants links as well as memory: the best is between the ends."""
     best = found("us-2025-04-h20-letter-thresholds", model)
@@ -94,7 +98,7 @@ def test_where_a_rule_limits_a_sum_one_bandwidth_is_had_for_the_other(model):
     assert best.decode.memory_bandwidth + best.decode.io_bandwidth == 1699e9
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", TRIED)
 def test_points_are_inside_by_the_rules_own_words(rule):
     best = found(rule)
     assert best.envelope
