@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+from chipwise import types
 from chipwise.cli import app, main, output
 from chipwise.errors import BadInput
+from chipwise.perf import training
+from chipwise.serving import door
 from chipwise.tables import Cell, Sheet
 
 PLAN = ["plan", "llama-2-70b", "--chips", "h100,h200", "--isl", "2048", "--osl", "128"]
@@ -51,6 +54,20 @@ def test_help_is_light():
     code += "assert not {'numpy', 'rich.table', 'chipwise.api'} & set(sys.modules); sys.exit(code)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "plan" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "known"),
+    [
+        ("policy", "route", types.ROUTES),
+        ("policy", "end_user", types.END_USERS),
+        ("train", "recompute", tuple(training.RECOMPUTE)),
+        ("simulate", "router", door.ROUTERS),
+    ],
+)
+def test_choices_that_help_lists_without_loading_the_room_are_the_rooms(name, option, known):
+    (found,) = (p for p in app.commands[name].params if p.name == option)
+    assert tuple(found.type.choices) == known
 
 
 @pytest.mark.parametrize("name", list(app.commands))

@@ -14,7 +14,11 @@ from datetime import date
 from typing import Any
 
 from chipwise import api, catalog
+from chipwise.catalog.models import WEIGHTS
 from chipwise.errors import BadInput, UnknownName
+from chipwise.perf import engines
+from chipwise.perf.training import RECOMPUTE
+from chipwise.types import END_USERS, ROUTES
 
 __all__ = ["FORMS", "SIDES", "Field", "read", "texts"]
 
@@ -193,27 +197,25 @@ _LIMITS = (
     Field("ttft", "number", low=1e-6, high=1e6),
     Field("tpot", "number", low=1e-6, high=1e6),
 )
-_FORMATS = ("fp8", "bf16", "fp16", "int8", "nvfp4", "mxfp4", "int4")
-_WEIGHTS = Field("weights", "choice", choices=_FORMATS, more=True)
+_WEIGHTS = Field("weights", "choice", choices=WEIGHTS, more=True)
 _ENGINE = (
     Field("kv", "choice", choices=("auto", "bf16", "fp8"), more=True),
-    Field("backend", "choice", choices=("vllm", "sglang", "trtllm"), more=True),
+    Field("backend", "choice", choices=engines.BACKENDS, more=True),
 )
 _MONEY = (
     Field("cost", "choice", choices=("own", "rent"), words="price_basis"),
     Field("prices", "price", many=_CHIPS, more=True),
 )
-_ROUTES = ("sale", "reexport", "subsidiary-abroad", "rent-abroad", "rent-in-country")
 _LAW = (
     Field("to", "code", more=True),
-    Field("route", "choice", choices=_ROUTES, words="route", more=True),
+    Field("route", "choice", choices=ROUTES, words="route", more=True),
     Field("on", "day", more=True),
 )
 # Of the example that comes along.
 _CUT_OFFS = ("vendor=NVIDIA", "country=US", "fab=TSMC", "software=CUDA")
 _PERIODS = tuple(f"{year}-Q{quarter}" for year in range(2026, 2031) for quarter in range(1, 5))
 _PARTIES = (
-    Field("end_user", "choice", choices=("private", "state", "military"), more=True),
+    Field("end_user", "choice", choices=END_USERS, more=True),
     Field("include", "choice", choices=("reported", "proposed"), many=2, more=True),
 )
 _SEED = Field("seed", "whole", low=0, high=2**31, more=True)
@@ -260,7 +262,7 @@ FORMS: Mapping[str, tuple[Field, ...]] = {
         Field("gpus", "whole", low=1, high=65536, more=True),
         Field("mode", "choice", choices=("both", "agg", "disagg"), words="mode", more=True),
         Field("simulate", "flag", more=True),
-        replace(_WEIGHTS, many=len(_FORMATS)),
+        replace(_WEIGHTS, many=len(WEIGHTS)),
         *(replace(_degree(name), many=8) for name in ("tp", "pp", "ep", "dp")),
         *_ENGINE,
         *_MONEY,
@@ -305,6 +307,6 @@ FORMS: Mapping[str, tuple[Field, ...]] = {
         Field("cost", "choice", choices=("own", "rent"), words="price_basis"),
         *(_degree(name) for name in ("tp", "pp", "cp", "ep", "dp", "micro")),
         Field("shard", "whole", low=0, high=3, more=True),
-        Field("recompute", "choice", choices=("none", "selective", "half", "full"), more=True),
+        Field("recompute", "choice", choices=tuple(RECOMPUTE), more=True),
     ),
 }
