@@ -1,6 +1,7 @@
 """What is read under a chart is what its numbers say, the same in both languages."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,12 @@ def test_a_step_is_told_by_its_largest_part():
     largest = max(found["parts_s"].values())
     assert f"{largest:.3g}" in chart["reading"]
     _same("memory", found)
+
+
+def test_every_shape_is_drawn_for_papers_and_for_pages():
+    room = Path(figures.__file__).parent
+    shapes = {s for p in room.glob("*.py") for s in re.findall(r'"draw": "(\w+)"', p.read_text())}
+    scripts = "".join(p.read_text() for p in (room.parent / "pages/static").glob("*.js"))
+    assert len(shapes) > 8
+    assert shapes <= set(re.findall(r"(?:draw\.|^    )(\w+)(?: = \(|\()of", scripts, re.MULTILINE))
+    assert shapes <= set(re.findall(r'"(\w+)": _\w+,', (room.parent / "plot.py").read_text()))

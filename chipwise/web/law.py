@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from chipwise import catalog, figures, questions
 from chipwise.errors import ChipwiseError
-from chipwise.tables import Sheet
 from chipwise.tables.kinds import KINDS
 from chipwise.web import api, site
 from chipwise.web.forms import FORMS
@@ -28,20 +27,20 @@ _TERMS = ("to", "route", "end_user", "include")
 async def policy(request: Request) -> Response:
     """All chips on a map of the rules with a day to move; one chip rule by rule and over time."""
     lang = site.language(request)
-    asked, question, document = Asked("policy", given_in(request)), dict[str, Any](), []
+    asked, question = Asked("policy", given_in(request)), dict[str, Any]()
+    shown: dict[str, Any] = {"document": [], "statuses": [], "charts": []}
     try:
         question = api.asked(request, "policy")
         if "chip" in question:
-            document = await run_in_threadpool(_of_chip, question, lang)
+            shown |= await run_in_threadpool(_of_chip, question, lang)
     except ChipwiseError as refused:
         asked = replace(asked, error=str(refused), code=site.status(refused))
     where = {name: question[name] for name in _TERMS if name in question}
     every = await begun(request, "landscape", where)
     asked = replace(asked, pending=every.pending, job=every.job)
-    shown = {}
     if every.answer:
         on = str(question.get("on") or catalog.as_of())
-        shown = _landscape({**every.answer, "on": on, "chip": question.get("chip")}, lang)
+        shown |= _landscape({**every.answer, "on": on, "chip": question.get("chip")}, lang)
     return site.show(
         request,
         "policy.html",
@@ -50,17 +49,20 @@ async def policy(request: Request) -> Response:
         form=FORMS["policy"],
         chips=catalog.chip_name_index(),
         models=(),
-        document=document,
-        **{"charts": [], **shown},
+        **shown,
     )
 
 
-def _of_chip(question: Mapping[str, Any], lang: str) -> list[Sheet | str]:
+def _of_chip(question: Mapping[str, Any], lang: str) -> dict[str, Any]:
     """What the rules say of one chip, on a day and over time."""
-    return [
-        *KINDS["policy"].document(questions.policy(question), lang),
-        *KINDS["policy_timeline"].document(questions.timeline(question), lang),
-    ]
+    course = questions.timeline(question)
+    return {
+        "document": [
+            *KINDS["policy"].document(questions.policy(question), lang),
+            *KINDS["policy_timeline"].document(course, lang),
+        ],
+        "statuses": figures.charts("policy_timeline", course, lang),
+    }
 
 
 def _landscape(found: Answer, lang: str) -> dict[str, Any]:

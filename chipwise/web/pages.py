@@ -186,5 +186,11 @@ async def studies(request: Request) -> Response:
 async def study(request: Request) -> Response:
     """An answer that was saved, as it was given."""
     found = await run_in_threadpool(kept.show, request.path_params["name"])
-    document = KINDS[found.kind].document(found.answer, site.language(request))
-    return site.show(request, "study.html", entry=kept.entry(found), document=document)
+    lang = site.language(request)
+    return site.show(
+        request,
+        "study.html",
+        entry=kept.entry(found),
+        document=KINDS[found.kind].document(found.answer, lang),
+        charts=figures.charts(found.kind, found.answer, lang),
+    )

@@ -39,15 +39,22 @@
     splitLine: { lineStyle: { color: colour("line") } },
     ...more,
   });
-  const across = (name, more) => axis(name, { nameLocation: "end", nameGap: 12, ...more });
   const upright = (name, more) =>
     axis(name, { nameLocation: "end", nameGap: 12, nameTextStyle: { color: colour("soft"), align: "left" }, ...more });
 
+  // A logarithmic axis with a margin on both sides of what it shows, and how far along it a value is.
+  const ends = (values) => [Math.min(...values) * 0.7, Math.max(...values) * 1.5];
+  const share = (value, [from, to]) => Math.log(value / from) / Math.log(to / from);
+  const logged = (make, name, [min, max]) => make(name, {
+    type: "log", min, max, axisLabel: { ...axis().axisLabel, showMinLabel: false, showMaxLabel: false },
+  });
+
   // Where names have room beside their points, [x, y, name] in pixels: the first of some sides that
-  // is free, or none. The point that `first` is true of has its name in any case.
-  function sides(points, tried, first = () => false) {
+  // is free, or none. The point that `first` is true of has its name in any case; `others` are boxes
+  // [x, y, width, height] with words of their own.
+  function sides(points, tried, first = () => false, others = []) {
     const apart = (a, b) => a[0] + a[2] < b[0] || b[0] + b[2] < a[0] || a[1] + a[3] < b[1] || b[1] + b[3] < a[1];
-    const taken = points.map(([x, y]) => [x - 5, y - 4, 10, 8]);
+    const taken = [...points.map(([x, y]) => [x - 5, y - 4, 10, 8]), ...others];
     const boxes = ([x, y, name]) => {
       const wide = 6.2 * name.length;
       return {
@@ -245,6 +252,79 @@
     });
   };
 
+  // A value between two bounds, the upper one drawn.
+  draw.band = (of) => {
+    const points = of.points.map(([x, low, high]) => ({ x: [x, x, x], y: [high, low, high] }));
+    return frame({
+      legend: { show: false },
+      xAxis: axis(of.x),
+      yAxis: upright(of.y),
+      tooltip: {
+        ...frame().tooltip,
+        formatter: ({ data }) => `${of.x}: ${shown(data.x[0])}\n${of.y}: ${shown(data.y[1])}–${shown(data.y[2])}`,
+      },
+      series: [
+        whiskers(points, of.y, colour("series-6")),
+        { type: "line", symbolSize: 9, data: points.map((p) => ({ value: [p.x[0], p.y[0]], ...p })) },
+      ],
+    });
+  };
+
+  // A curve, and named points in groups beside it.
+  draw.frontier = (of, { width, height }) => {
+    const LOOKS = [["circle", "series-3"], ["rect", "series-2"], ["diamond", "series-6"]];
+    const named = of.groups.flatMap((group, k) => group.points.map((p) => ({ ...p, k })));
+    const all = [...of.curve, ...named.map((p) => p.at)];
+    const [x, y] = [0, 1].map((k) => ends(all.map((at) => at[k])));
+    const place = sides(
+      named.map((p) => [share(p.at[0], x) * (width - 70), -share(p.at[1], y) * (height - 100), p.name]),
+      ["right", "left", "top", "bottom"],
+    );
+    return frame({
+      xAxis: logged(axis, of.x, x),
+      yAxis: logged(upright, of.y, y),
+      tooltip: {
+        ...frame().tooltip,
+        formatter: ({ data: { of: p } }) => `${p.name}\n${of.x}: ${shown(p.at[0])}\n${of.y}: ${shown(p.at[1])}`,
+      },
+      series: [
+        { name: of.words.edge, type: "line", symbol: "none", silent: true, data: of.curve },
+        ...of.groups.map((group, k) => ({
+          name: group.name, type: "scatter", symbol: LOOKS[k][0], symbolSize: 10, itemStyle: { color: colour(LOOKS[k][1]) },
+          label: { formatter: ({ data }) => data.of.name, color: colour("ink"), fontSize: 10 },
+          data: named.map((p, n) => [p, place[n]]).filter(([p]) => p.k === k)
+            .map(([p, side]) => ({ value: p.at, of: p, label: { show: Boolean(side), position: side ?? "right" } })),
+        })),
+      ],
+    });
+  };
+
+  // Predicted against measured, a colour for each basis, a shape for each quantity.
+  draw.fidelity = (of) => {
+    const SHAPES = ["circle", "triangle", "rect", "diamond"];
+    const bases = [...new Set(of.pairs.map((p) => p.basis))];
+    const span = ends(of.pairs.flatMap((p) => [p.measured, p.predicted]));
+    return frame({
+      xAxis: logged(axis, of.x, span),
+      yAxis: logged(upright, of.y, span),
+      tooltip: {
+        ...frame().tooltip,
+        formatter: ({ data: { of: p } }) => `${of.quantities[p.quantity]}\n${of.x}: ${shown(p.measured)}\n${of.y}: ${shown(p.predicted)}`,
+      },
+      series: [
+        {
+          name: of.words.equal, type: "line", symbol: "none", silent: true, color: colour("soft"), lineStyle: { width: 1 },
+          data: span.map((end) => [end, end]),
+        },
+        ...bases.flatMap((basis, k) => Object.keys(of.quantities).map((quantity, n) => ({
+          name: basis, type: "scatter", symbol: SHAPES[n], symbolSize: 8, itemStyle: { color: series()[k % 6] },
+          data: of.pairs.filter((p) => p.basis === basis && p.quantity === quantity)
+            .map((p) => ({ value: [p.measured, p.predicted], of: p })),
+        }))),
+      ],
+    });
+  };
+
   // -- showing and keeping --------------------------------------------------------------------
 
   const charts = new Map();
@@ -281,7 +361,7 @@
   }
 
   // Other scripts add charts of theirs, and draw those whose data they change.
-  window.chipwise = { draw, frame, sides, axis, upright, whiskers, colour, shown, show, charts };
+  window.chipwise = { draw, frame, sides, ends, share, logged, axis, upright, colour, shown, show, charts };
 
   addEventListener("DOMContentLoaded", () => {
     all();

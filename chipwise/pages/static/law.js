@@ -1,7 +1,7 @@
-// The map of the rules: chips coloured by their status on a day, and where each rule speaks.
+// What the rules say: all chips on a map, coloured by their status on a day; a chip's statuses over time.
 "use strict";
 (() => {
-  const { draw, frame, sides, upright, axis, colour, shown } = window.chipwise;
+  const { draw, frame, sides, ends, share, logged, upright, axis, colour, shown, show } = window.chipwise;
   // A status has a colour and a shape, so that neither has to be told apart alone.
   const LOOK = {
     free: ["series-3", "circle"], notify: ["series-1", "circle"],
@@ -12,27 +12,27 @@
   const slider = () => document.getElementById("day");
 
   draw.rules = (of, { width, height }) => {
-    const at = Number(slider().value);
+    const at = slider() ? Number(slider().value) : of.at;
     const day = of.days[at];
-    const edges = (values) => [Math.min(...values) * 0.7, Math.max(...values) * 1.5];
-    const [left, right] = edges(of.chips.map((c) => c.at[0]));
-    const [low, high] = edges(of.chips.map((c) => c.at[1]));
-    const share = (value, from, to) => Math.log(value / from) / Math.log(to / from);
+    const [x, y] = [0, 1].map((k) => ends(of.chips.map((c) => c.at[k])));
+    const spot = (at) => [share(at[0], x) * (width - 70), -share(at[1], y) * (height - 110)];
+    const within = (value, [from, to]) => Math.min(Math.max(value, from), to);
+    const regions = of.regions.filter((r) => r.from <= day && (r.to === null || day < r.to));
+    // A region has its name in the upper left corner of its first box.
+    const names = width <= 520 ? [] : regions.map((r, k) => {
+      const [from, to] = spot([within(r.boxes[0][0], x), within(r.boxes[0][3], y)]);
+      return [from + 5, to + 5 + 12 * k, 5.6 * r.name.length, 12];
+    });
     const place = sides(
-      of.chips.map((c) => [
-        share(c.at[0], left, right) * (width - 70), -share(c.at[1], low, high) * (height - 110), c.name,
-      ]),
-      ["right", "left"], (k) => of.chips[k].name === of.asked,
+      of.chips.map((c) => [...spot(c.at), c.name]), ["right", "left", "top", "bottom"],
+      (k) => of.chips[k].name === of.asked, names,
     );
     const named = new Map(of.chips.map((c, k) => [c.name, place[k]]));
-    const within = (value, from, to) => Math.min(Math.max(value, from), to);
-    const regions = of.regions.filter((r) => r.from <= day && (r.to === null || day < r.to));
-    const ends = { ...axis().axisLabel, showMinLabel: false, showMaxLabel: false };
     return frame({
       legend: { ...frame().legend, type: "plain", data: Object.values(of.statuses) },
       grid: { ...frame().grid, top: width > 640 ? 56 : 110 },
-      xAxis: axis(of.x, { type: "log", min: left, max: right, axisLabel: ends }),
-      yAxis: upright(of.y, { type: "log", min: low, max: high, axisLabel: ends }),
+      xAxis: logged(axis, of.x, x),
+      yAxis: logged(upright, of.y, y),
       tooltip: {
         ...frame().tooltip,
         formatter: ({ data, seriesName }) =>
@@ -49,8 +49,8 @@
             },
             label: { show: width > 520, position: "insideTopLeft", color: colour("soft"), fontSize: 10, offset: [0, 12 * k] },
             data: region.boxes.map(([x0, x1, y0, y1], n) => [
-              { name: n ? "" : region.name, coord: [within(x0, left, right), within(y0, low, high)] },
-              { coord: [within(x1, left, right), within(y1, low, high)] },
+              { name: n ? "" : region.name, coord: [within(x0, x), within(y0, y)] },
+              { coord: [within(x1, x), within(y1, y)] },
             ]),
           },
         })),
@@ -77,6 +77,29 @@
     });
   };
 
+  // Statuses from day to day, a row each: broken lines, thick enough to be bars.
+  draw.spans = (of) => {
+    const spans = of.rows.flatMap((row, at) => row.spans.map((span) => [...span, at]));
+    return frame({
+      legend: { ...frame().legend, type: "plain", icon: "rect" },
+      grid: { ...frame().grid, top: 40 },
+      xAxis: axis("", { type: "time", axisLabel: { color: colour("soft"), hideOverlap: true } }),
+      yAxis: {
+        type: "category", inverse: true, data: of.rows.map((row) => row.name),
+        axisLabel: { color: colour("ink") }, axisTick: { show: false },
+      },
+      tooltip: { show: false },
+      series: Object.entries(of.statuses).map(([status, name]) => ({
+        name, type: "line", symbol: "none", connectNulls: false,
+        color: colour(LOOK[status][0]),
+        // Two statuses of one colour are told apart by how full it is.
+        lineStyle: { width: 26, cap: "butt", opacity: LOOK[status][1] === "triangle" ? 0.45 : 1 },
+        data: spans.filter((span) => span[2] === status)
+          .flatMap(([from, to, , at]) => [[from, at], [to, at], ["-", "-"]]),
+      })),
+    });
+  };
+
   function move() {
     document.querySelectorAll("[data-chart=rules]").forEach((box) => {
       const of = JSON.parse(document.getElementById(`${box.id}-data`).textContent);
@@ -84,7 +107,7 @@
       slider().setAttribute("aria-valuetext", of.days[at]);
       document.getElementById("day-shown").textContent = of.days[at];
       document.getElementById(`${box.id}-reading`).textContent = of.readings[at];
-      window.chipwise.show(box);
+      show(box);
     });
   }
   addEventListener("DOMContentLoaded", () => slider()?.addEventListener("input", move));
