@@ -18,15 +18,16 @@ from chipwise.serving.clock import GAP_BINS, Clock, lockstep_end
 from chipwise.serving.heap import heap, pop, push
 from chipwise.serving.plain import (
     COUNTS,
+    MIXED,
     Flags,
     begun,
     close_up,
+    describe,
     give_back,
-    held_back,
     launch,
+    noted,
     put_out,
-    schedule_running,
-    schedule_waiting,
+    schedule,
     tables,
 )
 from chipwise.serving.pool import hits, known_blocks, pool
@@ -185,48 +186,6 @@ def hand_over(
 
 
 @njit(cache=True)
-def schedule(
-    f: Flags,
-    clock: Clock,
-    who: Any,
-    c: Any,
-    e: Any,
-    running: Any,
-    waiting: Any,
-    victims: Any,
-    block: Any,
-    known: Any,
-    nodes: Any,
-    table: Any,
-    sampled: Any,
-    samples: Any,
-    ends: Any,
-    row: Any,
-) -> bool:
-    """One iteration of an engine, if there is anything to do; `row` tells what is in it."""
-    c.victims = 0
-    limit = f.long_prefill if c.running + c.waiting > 1 else 0
-    budget = schedule_running(
-        f, who, c, running, waiting, victims, block, known, nodes, table, limit
-    )
-    if c.victims == 0 and not held_back(f, who, c, waiting):
-        budget = schedule_waiting(
-            f, who, c, running, waiting, block, known, nodes, table, limit, budget, e.due
-        )
-    if budget == f.max_tokens:
-        return False
-    slot = (e.oldest + e.in_flight) % f.depth
-    start = max(e.due, e.end)
-    seconds, batch, prefill, decode, samples[slot] = launch(clock, who, c, running, sampled[slot])
-    e.end = start + seconds
-    ends[slot] = e.end
-    e.in_flight += 1
-    row[0], row[1], row[2], row[3] = start, e.end, c.running, c.waiting
-    row[4], row[5], row[6], row[7] = batch, prefill, decode, c.free
-    return True
-
-
-@njit(cache=True)
 def next_engine(engine: Any) -> int:
     """The engine whose event is due first."""
     first = 0
@@ -270,36 +229,25 @@ def admit_one(f: Flags, g: Flags, w: Wiring, who: Any, hall: Hall, nodes: Any, t
 def schedule_engine(
     f: Flags, clock: Clock, who: Any, hall: Hall, nodes: Any, k: int, row: Any
 ) -> bool:
-    """One iteration of engine k, if it may begin one and there is anything to do."""
-    e = hall.engine[k]
-    row[8] = k
-    return e.in_flight < f.depth and schedule(
-        f,
-        clock,
-        who,
-        hall.counts[k],
-        e,
-        hall.running[k],
-        hall.waiting[k],
-        hall.victims[k],
-        hall.block[k],
-        hall.known[k],
-        nodes,
-        hall.table,
-        hall.sampled[k],
-        hall.samples[k],
-        hall.ends[k],
-        row,
+    """One iteration of engine k, if it may begin one and has anything to do; `row` tells it."""
+    e, c, running = hall.engine[k], hall.counts[k], hall.running[k]
+    waiting, victims, block, known = hall.waiting[k], hall.victims[k], hall.block[k], hall.known[k]
+    if e.in_flight == f.depth or not schedule(
+        f, who, c, running, waiting, victims, block, known, nodes, hall.table, e.due
+    ):
+        return False
+    slot = (e.oldest + e.in_flight) % f.depth
+    start = max(e.due, e.end)
+    seconds, batch, prefill, decode, samples = launch(
+        clock, who, c, running, hall.sampled[k, slot], MIXED
     )
-
-
-@njit(cache=True)
-def noted(log: Any, row: Any, at: int) -> Any:
-    """The rows with one more, in more room if it needs it."""
-    if at == len(log):
-        log = np.concatenate((log, np.zeros_like(log)))
-    log[at] = row
-    return log
+    hall.samples[k, slot] = samples
+    e.end = start + seconds
+    hall.ends[k, slot] = e.end
+    e.in_flight += 1
+    describe(row, start, e.end, c, batch, prefill, decode)
+    row[8] = k
+    return True
 
 
 @njit(cache=True)

@@ -34,22 +34,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COUNTS",
+    "MIXED",
     "Flags",
     "Room",
     "arrive",
     "begun",
     "close_up",
+    "describe",
+    "enter",
     "flags",
     "give_back",
-    "held_back",
+    "hand",
     "issue_next",
     "launch",
+    "leave",
+    "noted",
     "open_room",
     "play",
     "put_out",
     "requests",
-    "schedule_running",
-    "schedule_waiting",
+    "schedule",
     "tables",
 ]
 
@@ -100,6 +104,10 @@ COUNTS = np.dtype(
         ("cut", np.int64),  # SGLang: the prompt that is cut, or -1
     ]
 )
+
+
+# Of an iteration: not one that prefills alone; see `launch`.
+MIXED = False
 
 
 class Flags(NamedTuple):
@@ -294,13 +302,28 @@ def victim(f: Flags, who: Any, c: Any, running: Any) -> int:
 
 
 @njit(cache=True)
-def preempt(f: Flags, who: Any, c: Any, running: Any, waiting: Any, at: int) -> None:
-    """Send the running request at place `at`, whose blocks are free, to the front of the queue."""
+def enter(c: Any, running: Any, waiting: Any) -> None:
+    """Take the first of the queue among the running."""
+    c.waiting -= 1
+    running[c.running] = pop(waiting)
+    c.running += 1
+
+
+@njit(cache=True)
+def leave(c: Any, running: Any, at: int) -> int:
+    """Take who stands at a place out of the running; his number."""
     i = running[at]
-    r = who[i]
     for place in range(at, c.running - 1):
         running[place] = running[place + 1]
     c.running -= 1
+    return int(i)
+
+
+@njit(cache=True)
+def preempt(f: Flags, who: Any, c: Any, running: Any, waiting: Any, at: int) -> None:
+    """Send the running request at place `at`, whose blocks are free, to the front of the queue."""
+    i = leave(c, running, at)
+    r = who[i]
     r.computed = r.ahead = r.given = r.drafts = r.remote = 0
     r.preempted += 1
     c.preemptions += 1
@@ -414,10 +437,7 @@ def schedule_waiting(
         margin = f.watermark if c.running > 0 else 0
         if need - hit + taken + margin > c.free - c.owed:
             break
-        pop(waiting)
-        c.waiting -= 1
-        running[c.running] = i
-        c.running += 1
+        enter(c, running, waiting)
         r.held = hit
         c.free -= taken
         if f.guarantee:
@@ -452,10 +472,45 @@ def held_back(f: Flags, who: Any, c: Any, waiting: Any) -> bool:
 
 
 @njit(cache=True)
+def schedule(
+    f: Flags,
+    who: Any,
+    c: Any,
+    running: Any,
+    waiting: Any,
+    victims: Any,
+    block: Any,
+    known: Any,
+    nodes: Any,
+    table: Any,
+    now: float,
+) -> bool:
+    """Give an iteration its tokens; whether there are any."""
+    c.victims = 0
+    limit = f.long_prefill if c.running + c.waiting > 1 else 0
+    budget = schedule_running(
+        f, who, c, running, waiting, victims, block, known, nodes, table, limit
+    )
+    if c.victims == 0 and not held_back(f, who, c, waiting):
+        budget = schedule_waiting(
+            f, who, c, running, waiting, block, known, nodes, table, limit, budget, now
+        )
+    return bool(budget < f.max_tokens)
+
+
+@njit(cache=True)
 def launch(
-    clock: Clock, who: Any, c: Any, running: Any, sampled: Any
+    clock: Clock,
+    who: Any,
+    c: Any,
+    running: Any,
+    sampled: Any,
+    alone: bool,  # noqa: FBT001 -- Numba takes no keywords
 ) -> tuple[float, int, int, int, int]:
-    """Move every request on by its tokens; seconds, requests, P, D, and how many get a token."""
+    """Move every request on by its tokens; seconds, requests, P, D, and how many get a token.
+
+    Prefill `alone` counts no token as decoded.
+    """
     prefill, decode, context, attended, batch, samples = 0, 0, 0, 0, 0, 0
     attended_window, pairs, pairs_window = 0.0, 0.0, 0.0
     for place in range(c.running):
@@ -467,7 +522,7 @@ def launch(
         r.computed += todo
         batch += 1
         context += r.computed
-        if todo == 1 + r.drafts and before >= r.isl:
+        if todo == 1 + r.drafts and before >= r.isl and not alone:
             decode += todo
             attended += r.computed
             attended_window += min(float(r.computed), clock.window)
@@ -513,6 +568,17 @@ def issue_next(who: Any, c: Any, coming: Any, r: Any, now: float) -> None:
 
 
 @njit(cache=True)
+def hand(r: Any, gaps: Any, now: float) -> None:
+    """Give a request one token."""
+    r.produced += 1
+    if r.produced == 1:
+        r.first = now + r.half
+    else:
+        gaps[gap_bin(now - r.last)] += 1
+    r.last = now
+
+
+@njit(cache=True)
 def put_out(
     f: Flags,
     who: Any,
@@ -530,12 +596,7 @@ def put_out(
     for k in range(samples):
         r = who[sampled[k]]
         for _ in range(confirm(f, r)):
-            r.produced += 1
-            if r.produced == 1:
-                r.first = now + r.half
-            else:
-                gaps[gap_bin(now - r.last)] += 1
-            r.last = now
+            hand(r, gaps, now)
         if r.produced == r.osl:
             c.waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
             give_back(f, r, c, block, table)
@@ -551,6 +612,24 @@ def close_up(who: Any, c: Any, running: Any) -> None:
         running[kept] = running[place]
         kept += r.produced < r.osl
     c.running = kept
+
+
+@njit(cache=True)
+def describe(
+    row: Any, start: float, end: float, c: Any, batch: int, prefill: int, decode: int
+) -> None:
+    """Fill a row of the record with an iteration."""
+    row[0], row[1], row[2], row[3] = start, end, c.running, c.waiting
+    row[4], row[5], row[6], row[7] = batch, prefill, decode, c.free
+
+
+@njit(cache=True)
+def noted(log: Any, row: Any, at: int) -> Any:
+    """The rows with one more, in more room if it needs it."""
+    if at == len(log):
+        log = np.concatenate((log, np.zeros_like(log)))
+    log[at] = row
+    return log
 
 
 @njit(cache=True)
@@ -575,39 +654,27 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
     now, end = 0.0, 0.0
     sampled = np.zeros((f.depth, f.max_seqs), np.int64)  # who gets a token, by iteration
     samples, ends = np.zeros(f.depth, np.int64), np.zeros(f.depth)
-    oldest, in_flight, iterations = 0, 0, 0
+    oldest, in_flight, iterations, row = 0, 0, 0, np.zeros(8)
     log, gone = np.zeros((1024 if f.record else 0, 8)), [(0, 0) for _ in range(0)]
     while c.done < len(who):
         arrive(f, who, c, coming, waiting, now)
-        if in_flight < f.depth:
-            c.victims = 0
-            limit = f.long_prefill if c.running + c.waiting > 1 else 0
-            budget = schedule_running(
-                f, who, c, running, waiting, victims, block, known, nodes, table, limit
+        if in_flight < f.depth and schedule(
+            f, who, c, running, waiting, victims, block, known, nodes, table, now
+        ):
+            slot = (oldest + in_flight) % f.depth
+            start = max(now, end)
+            seconds, batch, prefill, decode, samples[slot] = launch(
+                clock, who, c, running, sampled[slot], MIXED
             )
-            if c.victims == 0 and not held_back(f, who, c, waiting):
-                budget = schedule_waiting(
-                    f, who, c, running, waiting, block, known, nodes, table, limit, budget, now
-                )
-            if budget < f.max_tokens:
-                slot = (oldest + in_flight) % f.depth
-                start = max(now, end)
-                seconds, batch, prefill, decode, samples[slot] = launch(
-                    clock, who, c, running, sampled[slot]
-                )
-                end = start + seconds
-                ends[slot] = end
-                if f.record:
-                    if iterations == len(log):
-                        log = np.concatenate((log, np.zeros_like(log)))
-                    log[iterations, 0], log[iterations, 1] = start, end
-                    log[iterations, 2], log[iterations, 3] = c.running, c.waiting
-                    log[iterations, 4], log[iterations, 5] = batch, prefill
-                    log[iterations, 6], log[iterations, 7] = decode, c.free
-                    gone.extend([(iterations, i) for i in victims[: c.victims]])
-                in_flight += 1
-                iterations += 1
-                continue
+            end = start + seconds
+            ends[slot] = end
+            if f.record:
+                describe(row, start, end, c, batch, prefill, decode)
+                log = noted(log, row, iterations)
+                gone.extend([(iterations, i) for i in victims[: c.victims]])
+            in_flight += 1
+            iterations += 1
+            continue
         if in_flight == 0:
             now = max(now, coming[1].rank)
             continue

@@ -17,9 +17,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from chipwise.serving.clock import Clock, clipped_pairs, gap_bin, step_seconds
-from chipwise.serving.heap import pop, push
-from chipwise.serving.plain import Room, arrive, close_up, issue_next
+from chipwise.serving.clock import Clock
+from chipwise.serving.heap import push
+from chipwise.serving.plain import (
+    Room,
+    arrive,
+    close_up,
+    describe,
+    enter,
+    hand,
+    issue_next,
+    launch,
+    leave,
+    noted,
+)
 from chipwise.serving.pool import commit, evictable, hits, release, take, touch
 
 __all__ = ["SglangFlags", "play"]
@@ -119,10 +130,7 @@ def schedule_prefill(  # noqa: PLR0915 -- one admission, read top to bottom
             todo = budget - budget % f.block_size
         if todo == 0 or -(-todo // f.block_size) + taken > c.free:
             break
-        pop(waiting)
-        c.waiting -= 1
-        running[c.running] = i
-        c.running += 1
+        enter(c, running, waiting)
         r.computed, r.held = hit * f.block_size, hit
         c.free -= taken
         need = hold(f, r, c, todo)
@@ -165,12 +173,8 @@ def retract(
 ) -> float:
     """Send requests back to the queue until the others can go on; the ratio from now on."""
     while c.running > 1 and (c.victims == 0 or c.free * f.block_size < f.margin * c.running):
-        at = weakest(who, c, running)
-        i = running[at]
+        i = leave(c, running, weakest(who, c, running))
         r = who[i]
-        for place in range(at, c.running - 1):
-            running[place] = running[place + 1]
-        c.running -= 1
         c.free += release(block, table, r, REUSE_LAST) if f.caching else r.held
         r.held = r.computed = r.given = 0
         r.preempted += 1
@@ -220,42 +224,6 @@ def schedule_decode(
 
 
 @njit(cache=True)
-def launch(
-    clock: Clock,
-    who: Any,
-    c: Any,
-    running: Any,
-    sampled: Any,
-    decoding: bool,  # noqa: FBT001
-) -> tuple[float, int, int, int]:
-    """Move everybody on by his tokens; seconds, requests, tokens, and how many get a token."""
-    tokens, context, batch, samples = 0, 0, 0, 0
-    clipped, pairs, pairs_window = 0.0, 0.0, 0.0
-    for place in range(c.running):
-        r = who[running[place]]
-        todo, before = r.given, r.computed
-        if todo == 0:
-            continue
-        r.given = 0
-        r.computed += todo
-        batch += 1
-        tokens += todo
-        context += r.computed
-        if decoding:
-            clipped += min(float(r.computed), clock.window)
-        else:
-            pairs += todo * (before + 0.5 * todo)
-            pairs_window += clipped_pairs(before, todo, clock.window)
-        if r.computed == r.isl + r.produced:
-            sampled[samples] = running[place]
-            samples += 1
-    prefill, decode = (0, tokens) if decoding else (tokens, 0)
-    attended = context if decoding else 0
-    seconds = step_seconds(clock, prefill, decode, context, attended, clipped, pairs, pairs_window)
-    return seconds, batch, tokens, samples
-
-
-@njit(cache=True)
 def put_out(
     f: SglangFlags,
     who: Any,
@@ -275,12 +243,8 @@ def put_out(
         r = who[sampled[k]]
         if f.caching and r.computed == r.isl + r.produced and r.known * f.block_size < r.isl:
             commit(block, known, nodes, table, r, r.computed // f.block_size)
-        r.produced += 1
-        if r.produced == 1:
-            r.first = now + r.half
-        else:
-            gaps[gap_bin(now - r.last)] += 1
-        r.last = now
+        hand(r, gaps, now)
+        r.ahead = 0
         if r.produced == r.osl:
             if f.caching:
                 commit(block, known, nodes, table, r, r.computed // f.block_size)
@@ -298,7 +262,7 @@ def play(f: SglangFlags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
     block, known, table, victims = room.block, room.known, room.table, room.victims
     c.cut = -1
     now, ratio, since, fresh, iterations = 0.0, f.start, 0, True, 0
-    sampled = np.zeros(f.max_seqs, np.int64)
+    sampled, row = np.zeros(f.max_seqs, np.int64), np.zeros(9)
     log, gone = np.zeros((1024 if f.record else 0, 9)), [(0, 0) for _ in range(0)]
     while c.done < len(who):
         if fresh or c.running == 0 or since >= f.poll:
@@ -320,17 +284,12 @@ def play(f: SglangFlags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
         if c.running == 0:
             now = max(now, coming[1].rank)
             continue
-        free, n_waiting = c.free, c.waiting
-        seconds, batch, tokens, samples = launch(clock, who, c, running, sampled, not fresh)
+        seconds, batch, prefill, decode, samples = launch(clock, who, c, running, sampled, fresh)
         end = now + seconds
         if f.record:
-            if iterations == len(log):
-                log = np.concatenate((log, np.zeros_like(log)))
-            log[iterations, 0], log[iterations, 1] = now, end
-            log[iterations, 2], log[iterations, 3] = c.running, n_waiting
-            log[iterations, 4], log[iterations, 7] = batch, free
-            log[iterations, 5 if fresh else 6] = tokens
-            log[iterations, 8] = ratio
+            describe(row, now, end, c, batch, prefill, decode)
+            row[8] = ratio
+            log = noted(log, row, iterations)
             gone.extend([(iterations, i) for i in victims[: c.victims]])
         iterations += 1
         now = end
