@@ -32,9 +32,11 @@ def _only_loopback(self: socket.socket, address: object) -> object:
     return _connect(self, address)
 
 
-@pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket.socket, "connect", _only_loopback)
+@pytest.fixture(scope="session", autouse=True)
+def _offline() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _only_loopback)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,7 @@ def test_a_scope_is_written_for_chip_generation_vendor_and_any():
     assert ("gemm", "bf16", "Intel") not in factors
 
 
+@pytest.mark.slow
 def test_a_chip_that_was_left_out_is_predicted_from_its_generation():
     parts = [gemm(TRUE), gemm(TRUE, "b"), gemm(SLOW, "c")]
     errors = {r.chip: r for r in leave_one_out(parts, CHIPS) if r.engine == ""}

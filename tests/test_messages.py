@@ -200,13 +200,20 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files to be named on a line; no line may change them."""
+    made = tmp_path_factory.mktemp("messages")
     for name, content in FILES.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder.toml").mkdir()
-    monkeypatch.chdir(tmp_path)
+        (made / name).write_bytes(content)
+    (made / "folder").mkdir()
+    (made / "folder.toml").mkdir()
+    return made
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    monkeypatch.chdir(folder)
 
 
 @pytest.mark.usefixtures("here")

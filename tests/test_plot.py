@@ -182,7 +182,13 @@ class _Page(HTMLParser):
 
 
 @pytest.mark.parametrize("lang", ["en", pytest.param("zh", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["plan", "estimate", "train", "simulate", "fleet", "validate"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("plan", "train", "fleet"),
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("estimate", "simulate", "validate")),
+    ],
+)
 def test_a_report_needs_nothing_else_and_has_the_numbers_of_the_answer(
     answer, reported, capsys, kind, lang
 ):

@@ -46,6 +46,7 @@ def found(rows: list[Reported], general: Calibration) -> Fitted:
     return fit(rows, general)
 
 
+@pytest.mark.slow
 def test_planted_yields_are_explained(found: Fitted) -> None:
     assert np.median(np.abs(found.logs)) < 0.04
     values = dict(zip((f.name for f in found.factors), found.theta, strict=True))
@@ -64,6 +65,7 @@ def test_what_no_row_speaks_of_stays_at_its_prior(
     assert not any("AMD" in name or "newcomers" in name for name in names)
 
 
+@pytest.mark.slow
 def test_left_out_rows_do_not_tell_of_themselves(rows: list[Reported], found: Fitted) -> None:
     """A group's own figures change nothing of what is said of it when it is left out."""
     groups = [r.case.run.chip.vendor for r in rows]
@@ -75,6 +77,7 @@ def test_left_out_rows_do_not_tell_of_themselves(rows: list[Reported], found: Fi
     assert np.abs(plain[amd]).mean() > np.abs(found.logs[amd]).mean()
 
 
+@pytest.mark.slow
 def test_what_is_known_of_all_rows_stays_known(rows: list[Reported], found: Fitted) -> None:
     groups = [r.case.run.chip.vendor for r in rows]
     plain, known = left_out(found, groups), left_out(found, groups, "compute:")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 from collections.abc import Iterator
 from functools import cache
+
+import pytest
 
 from tests.house import tree
 
@@ -113,3 +116,8 @@ def test_no_module_reaches_for_the_network() -> None:
                 else []
             )
             assert not clients & set(names), f"{module.name} imports {names}"
+
+
+def test_the_tests_themselves_reach_no_network() -> None:
+    with socket.socket() as one, pytest.raises(AssertionError, match="reached for the network"):
+        one.connect(("192.0.2.1", 80))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import cache
 from importlib import util
 
 import numpy as np
@@ -23,12 +24,14 @@ from chipwise.validation import fitting, serving
 from chipwise.yield_fit import predicted
 
 _, ROWS = table(DATA / "measured" / "serving.csv")
+sorted_out = cache(lambda: fitting.sorted_out(ROWS))
+schemes = cache(lambda: fitting.schemes(sorted_out()[0]))
 
 
 @pytest.fixture(scope="module")
 def runs() -> list[Measured]:
     """A few runs of each of four stacks of two engines and three chips."""
-    every, _ = fitting.sorted_out(ROWS)
+    every, _ = sorted_out()
     found: list[Measured] = []
     for stack in (
         ("llama-3-70b", "nvidia-h100-sxm", "vllm"),
@@ -92,8 +95,8 @@ def test_what_is_left_out_is_not_seen(runs: list[Measured], general: Calibration
 
 
 def test_schemes_leave_out_whole_groups() -> None:
-    measured, _ = fitting.sorted_out(ROWS)
-    found = fitting.schemes(measured)
+    measured, _ = sorted_out()
+    found = schemes()
     labels = {
         "stack": lambda m: m.stack,
         "model": lambda m: m.run.model.family,
@@ -111,8 +114,8 @@ def test_schemes_leave_out_whole_groups() -> None:
 
 
 def test_a_chip_without_siblings_says_nothing_of_new_chips() -> None:
-    measured, _ = fitting.sorted_out(ROWS)
-    chips = {measured[part[0]].run.chip.id for part in fitting.schemes(measured)["chip"]}
+    measured, _ = sorted_out()
+    chips = {measured[part[0]].run.chip.id for part in schemes()["chip"]}
     assert "nvidia-b200-sxm" not in chips
     assert {"nvidia-h100-sxm", "nvidia-h200-sxm"} <= chips
 
@@ -122,7 +125,7 @@ def test_every_run_left_out_has_a_reason_and_none_is_of_its_prediction() -> None
     odd = serving.suspects(runs)
     assert 0 < len(odd) < 0.04 * len(runs)
     assert all(odd.values())
-    kept, same = fitting.sorted_out(ROWS)
+    kept, same = sorted_out()
     assert same == odd
     assert len(kept) + len(odd) == len(runs)
 
@@ -149,7 +152,7 @@ def test_residuals_are_shrunk(runs: list[Measured], general: Calibration) -> Non
 
 
 def test_the_shipped_calibration_says_what_it_rests_on(general: Calibration) -> None:
-    stacks = {(m.stack) for m in fitting.sorted_out(ROWS)[0]}
+    stacks = {(m.stack) for m in sorted_out()[0]}
     assert {s[:3] for s in general.stacks} <= stacks
     assert {key[:3] for key in general.corrections} == {s[:3] for s in general.stacks}
     assert "serving runs" in general.fitted_on
@@ -173,7 +176,7 @@ def test_without_the_extra_op_timings_are_refused_before_the_fit(tmp_path, capsy
 @pytest.mark.slow
 def test_the_shipped_habits_are_those_of_the_shipped_runs(general: Calibration) -> None:
     """What `make calibrate` would write, without the cross-validation."""
-    measured, _ = fitting.sorted_out(ROWS)
+    measured, _ = sorted_out()
     begin = habits.start(measured, read_calibration(DATA / "calibration_start.json"))
     fitted = fitting.residuals(measured, habits.fit(begin))
     made = json.loads(json.dumps(fitting.content(fitted, (), {})))
