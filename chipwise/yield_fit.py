@@ -21,7 +21,7 @@ import numpy as np
 
 from chipwise import intervals, yields
 from chipwise.errors import ChipwiseError
-from chipwise.perf.scales import HOME, NEWCOMERS, starved
+from chipwise.perf.scales import HOME, NEWCOMERS, kinds, starved
 from chipwise.plan.reported import Case, Reported, outcome, quantity
 from chipwise.types import Array, Calibration
 
@@ -74,12 +74,25 @@ _KNOWN: Mapping[str, tuple[float, float]] = {
     "compute:Blackwell PCIe": (0.28, 0.1),
 }
 
+# Bounds. More arithmetic at the same watts can be clocked down: it never makes a chip slower.
+_MOST: Mapping[str, float] = {"watts": 1.0}
+
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
     name: str
     centre: float
     spread: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prior:
+    """Where factors are drawn to, how strongly, and what none of them passes."""
+
+    centre: Array
+    spread: Array
+    most: Array
 
 
 def _names(case: Case) -> Iterator[tuple[str, str]]:
@@ -94,10 +107,9 @@ def _names(case: Case) -> Iterator[tuple[str, str]]:
         if chip.generation != "Hopper":
             for name in dict.fromkeys((chip.generation, chip.architecture)):
                 yield f"{rate}:{name}", f"{rate}:generation"
-    if chip.architecture == "Blackwell" and not chip.scaleup:
-        yield "compute:Blackwell PCIe", "compute:generation"
-    if f"compute:{chip.id}" in _KNOWN:
-        yield f"compute:{chip.id}", "compute:generation"
+    for name in kinds(chip):
+        if f"compute:{name}" in _KNOWN:
+            yield f"compute:{name}", "compute:generation"
     yield "watts", "watts"
     yield "pcie", "pcie"
     if setting.data:
@@ -114,7 +126,14 @@ def _names(case: Case) -> Iterator[tuple[str, str]]:
 
 def _factors(cases: Sequence[Case]) -> list[_Factor]:
     found = dict(pair for case in cases for pair in _names(case))
-    return [_Factor(name, *_KNOWN.get(name, _PRIORS[kind])) for name, kind in sorted(found.items())]
+    return [
+        _Factor(name, *_KNOWN.get(name, _PRIORS[kind]), _MOST.get(name, math.inf))
+        for name, kind in sorted(found.items())
+    ]
+
+
+def _prior(factors: Sequence[_Factor]) -> _Prior:
+    return _Prior(*np.array([(f.centre, f.spread, f.most) for f in factors], float).T)
 
 
 def predicted(case: Case, calibration: Calibration) -> float:
@@ -155,21 +174,28 @@ def _weights(rows: Sequence[Reported]) -> Array:
     return np.array([(counts[k] + 6.0) ** -0.5 for k in keys])
 
 
-def _cost(logs: Array, weight: Array, theta: Array, prior: tuple[Array, Array]) -> float:
+def _cost(logs: Array, weight: Array, theta: Array, prior: _Prior) -> float:
     soft = 2.0 * (np.sqrt(1.0 + (np.nan_to_num(logs) / _SCALE) ** 2) - 1.0)
-    return float((weight * soft).sum() + (((theta - prior[0]) / prior[1]) ** 2).sum())
+    return float((weight * soft).sum() + (((theta - prior.centre) / prior.spread) ** 2).sum())
 
 
-def _newton(
-    logs: Array, slopes: Array, weight: Array, theta: Array, prior: tuple[Array, Array]
-) -> Array:
-    """Gauss–Newton step of the robust cost. ρ''≈ρ'/e, so residuals are weighted by 1/√(1+e²)."""
+def _newton(logs: Array, slopes: Array, weight: Array, theta: Array, prior: _Prior) -> Array:
+    """Gauss–Newton step of the robust cost. ρ''≈ρ'/e, so residuals are weighted by 1/√(1+e²).
+
+    Factors that would pass their bounds stop there, and the others step as that leaves it.
+    """
     error = np.nan_to_num(logs) / _SCALE
     robust = np.where(np.isnan(logs), 0.0, weight / np.sqrt(1.0 + error**2))
     scaled = np.nan_to_num(slopes) / _SCALE
-    normal = scaled.T @ (robust[:, None] * scaled) + np.diag(prior[1] ** -2.0)
-    pull = scaled.T @ (robust * error) + (theta - prior[0]) / prior[1] ** 2
+    normal = scaled.T @ (robust[:, None] * scaled) + np.diag(prior.spread**-2.0)
+    pull = scaled.T @ (robust * error) + (theta - prior.centre) / prior.spread**2
     step: Array = np.asarray(-np.linalg.solve(normal, pull), np.float64)
+    over = theta + step > prior.most
+    if np.any(over):
+        free = ~over
+        step[over] = (prior.most - theta)[over]
+        pull = pull + normal[:, over] @ step[over]
+        step[free] = -np.linalg.solve(normal[np.ix_(free, free)], pull[free])
     return step
 
 
@@ -209,8 +235,8 @@ def fit(rows: Sequence[Reported], calibration: Calibration) -> Fitted:
     """
     factors = _factors([r.case for r in rows])
     names = [f.name for f in factors]
-    prior = np.array([f.centre for f in factors]), np.array([f.spread for f in factors])
-    weight, theta = _weights(rows), prior[0].copy()
+    prior = _prior(factors)
+    weight, theta = _weights(rows), prior.centre.copy()
     logs = _logs(rows, _with(calibration, names, theta))
     best = _cost(logs, weight, theta, prior)
     slopes = np.zeros((len(rows), len(names)))
@@ -239,8 +265,12 @@ def _refit(fitted: Fitted, keep: Array, known: str | None) -> Array:
     Those whose names begin with `known` stay as all rows tell them.
     """
     held = np.array([known is not None and f.name.startswith(known) for f in fitted.factors])
-    centre = np.where(held, fitted.theta, [f.centre for f in fitted.factors])
-    prior = centre, np.where(held, _FIXED, [f.spread for f in fitted.factors])
+    told = _prior(fitted.factors)
+    prior = replace(
+        told,
+        centre=np.where(held, fitted.theta, told.centre),
+        spread=np.where(held, _FIXED, told.spread),
+    )
     theta, logs = fitted.theta.copy(), fitted.logs.copy()
     weight = np.where(keep, fitted.weight, 0.0)
     for _ in range(25):

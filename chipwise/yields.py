@@ -15,7 +15,7 @@ Names of factors, whose natural logarithms a calibration keeps in ``yields``:
 - ``pcie``: share of PCIe's rate that collectives reach between cards without a bridge;
 - ``prompt:D``: mean prompt of a data set whose lengths its rules do not tell, by its first guess;
 - ``limit:ttft``, ``limit:tpot``: mean over the 99th percentile that a server was held to;
-- ``rate:T``, ``rate:T:…``: of a table, and of its era, scenario or source;
+- ``rate:T``, ``rate:T:…``: of a table, and of its era, scenario, source or engine;
 - ``rate:software:V:H``: of what a vendor's engine reached in a half-year, in whatever table.
 """
 
@@ -35,7 +35,8 @@ class Setting:
     """Where a published figure comes from: its table, and in it source, era and scenario.
 
     `data` is the data set whose mean prompt is not known; empty where lengths are told.
-    `released` is the half-year of the software.
+    `released` is the half-year of the software, `engine` the one that ran where it was not the
+    one that the chip's maker tunes for the table.
     """
 
     table: str = ""
@@ -44,6 +45,7 @@ class Setting:
     scenario: str = ""
     data: str = ""
     released: str = ""
+    engine: str = ""
 
 
 def scaled(calibration: Calibration, chip: Chip) -> Calibration:
@@ -80,7 +82,8 @@ def effects(setting: Setting, chip: Chip) -> tuple[str, ...]:
         found += [f"rate:software:{chip.vendor}:{setting.released}"]
     if setting.era:
         found += [f"{table}:{chip.vendor}:{setting.era}"]
-    found += [f"{table}:{name}" for name in (setting.scenario, setting.source) if name]
+    parts = (setting.scenario, setting.source, setting.engine)
+    found += [f"{table}:{name}" for name in parts if name]
     return tuple(found)
 
 

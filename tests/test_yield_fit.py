@@ -57,6 +57,25 @@ def test_planted_yields_are_explained(found: Fitted) -> None:
     assert values["rate:mlperf:NVIDIA:v5.1"] == pytest.approx(0.0, abs=0.06)
 
 
+def test_a_factor_stops_at_its_bound_and_the_others_fit_what_that_leaves(
+    general: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = replace(general, yields=Yields({**PLANTED, "watts": 1.4}))
+    rows = [Reported(case, predicted(case, told)) for case in _cases()] * 3
+    free = fit(rows, general)
+    names = [f.name for f in free.factors]
+    assert free.theta[names.index("watts")] > 0.72
+    monkeypatch.setattr(yield_fit, "_MOST", {"watts": 0.72})
+    found = fit(rows, general)
+    assert found.theta[names.index("watts")] == 0.72
+    assert found.cost >= free.cost
+    # A step of the others from there gains nothing.
+    prior = yield_fit._prior(found.factors)
+    step = yield_fit._newton(found.logs, found.slopes, found.weight, found.theta, prior)
+    assert step[names.index("watts")] == 0.0
+    assert np.abs(step).max() < 0.05
+
+
 def test_what_no_row_speaks_of_stays_at_its_prior(
     rows: list[Reported], general: Calibration
 ) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "by_tables",
     "factor",
     "host_share",
+    "kinds",
     "of_chip",
     "scale",
     "scopes",
@@ -47,7 +48,7 @@ def factor(values: Mapping[str, float], names: Iterable[str]) -> float:
     return math.exp(sum(values.get(name, 0.0) for name in names))
 
 
-def _names(chip: Chip) -> Iterator[str]:
+def kinds(chip: Chip) -> Iterator[str]:
     """Whose habits a chip has, from the common to the particular."""
     if chip.vendor != HOME:
         yield NEWCOMERS
@@ -70,7 +71,7 @@ def starved(chip: Chip) -> Numeric:
 def of_chip(values: Mapping[str, float], chip: Chip) -> dict[str, Any]:
     """By how much published tables say that a chip's compute, memory and start differ, ∿. [1]"""
     found: dict[str, Any] = {
-        name: factor(values, (f"{name}:{scope}" for scope in _names(chip))) for name in _RATES
+        name: factor(values, (f"{name}:{scope}" for scope in kinds(chip))) for name in _RATES
     }
     found["compute"] *= _fed(values, chip)
     return found

@@ -445,7 +445,8 @@ def _rates(
     most = make_chip(process, room.most, 1.0, _most_io(process.like))
     tpp = edge.steps(rules, room, [room.most * float(np.exp(starved(most)))])
     chips = make_chip(process, tpp, np.ones(tpp.shape), _most_io(process.like))
-    reached = tpp * scale(calibration, chips).compute
+    # Beyond what the watts feed all reach alike, to rounding: the least of them comes first.
+    reached = np.round(np.log(tpp * scale(calibration, chips).compute), 9)
     return edge.rates(rules, room, map(float, tpp[np.lexsort((tpp, -reached))]))
 
 

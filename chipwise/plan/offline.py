@@ -36,8 +36,10 @@ from chipwise.types import (
     Workload,
 )
 
-__all__ = ["LOADS", "Offline", "Outcome", "offline"]
+__all__ = ["EXPONENTIAL", "LOADS", "Offline", "Outcome", "offline"]
 
+# E[L²]/E[L]² of an exponential length L.
+EXPONENTIAL = 2.0
 LOADS = ("steady", "static", "burst", "loop", "prefill", "decode")
 
 # Sequences in flight of runs that were tuned for rate alone: no engine's default bounds them.
@@ -55,12 +57,12 @@ class Offline:
 
     `chips` of the system; `tp`, `pp`, `ep`, `dp` where they are told; `clients` in flight over
     the system, None for as many as fit; `how` it was loaded, one of LOADS; `most` sequences that
-    the engine was told to run; `spread`: lengths vary as those of conversations do; `compiled`:
-    the whole model is one graph, whose kernels no host launches; `eager`: even decoding steps are
-    launched kernel by kernel; `by_tensor`: fp8 weights have one scale each, as TensorRT-LLM's own
-    checkpoints do, where others scale them by blocks; `drafted` and `accepted` tokens of a
-    sequence in each step, where tokens were guessed ahead; `load` with the limits, if any, that
-    the mean request had to keep.
+    the engine was told to run; `uneven`: E[L²]/E[L]² of the outputs' lengths L, 1 of lengths all
+    alike, 2 of an exponential's; `compiled`: the whole model is one graph, whose kernels no host
+    launches; `eager`: even decoding steps are launched kernel by kernel; `by_tensor`: fp8 weights
+    have one scale each, as TensorRT-LLM's own checkpoints do, where others scale them by blocks;
+    `drafted` and `accepted` tokens of a sequence in each step, where tokens were guessed ahead;
+    `load` with the limits, if any, that the mean request had to keep.
     """
 
     model: Model
@@ -78,7 +80,7 @@ class Offline:
     dp: int | None = None
     chunk: float | None = None
     most: int | None = None
-    spread: bool = False
+    uneven: float = 1.0
     compiled: bool = False
     eager: bool = False
     by_tensor: bool = False
@@ -205,7 +207,7 @@ def _limits(run: Offline, made: Deployment, calibration: Calibration) -> Array:
     """Requests that a replica of each set of degrees holds at once: by memory, and as told."""
     engine = calibration.engines[run.backend].values
     # A sequence holds its prompt and, while it runs, a part of its output that engines reserve.
-    whole = run.load.isl + engine["growth"] * run.load.osl
+    whole = run.load.isl + engine["growth"] * run.uneven * run.load.osl
     side = made.decode
     free = room(footprint(run.model, made, side, calibration, whole))
     held = np.floor(np.maximum(free, 0.0) / kv_bytes(run.model, run.kv, side, whole))
@@ -236,10 +238,14 @@ def _request(run: Offline, calibration: Calibration) -> float:
     return engine["request"] + engine["request_token"] * float(run.load.isl)
 
 
+def _context(run: Offline) -> float:
+    """Mean tokens of the sequences in flight, mid-way; long ones are met oftener. [token]"""
+    return float(run.load.isl) + run.uneven * float(run.load.osl) / 2.0
+
+
 def _decoding(run: Offline, made: Deployment, rank: Array, calibration: Calibration) -> Array:
     """Seconds of a step in which `rank` sequences of a rank group decode, mid-way."""
-    context = run.load.isl + run.load.osl / 2.0
-    load = Load(rank * run.drafted, context, 0.0, 0.0, rank * run.drafted)
+    load = Load(rank * run.drafted, _context(run), 0.0, 0.0, rank * run.drafted)
     return np.asarray(perf.step(run.model, made, made.decode, load, calibration)[0].total)
 
 
@@ -278,21 +284,20 @@ def _steady(run: Offline, made: Deployment, batch: Array, calibration: Calibrati
     share, late = np.minimum(demand / tokens, 1.0), np.maximum(demand / space_left, 1.0)
     decoding = _decoding(run, made, rank, calibration)
     beside = rank * run.drafted if mixes else 0.0
-    load = Load(
-        beside, isl + osl / 2.0, tokens, isl / 2.0, rank if mixes else np.minimum(rank, tokens)
-    )
+    first = rank if mixes else np.minimum(rank, tokens)
+    load = Load(beside, _context(run), tokens, isl / 2.0, first)
     filling = np.asarray(perf.step(run.model, made, side, load, calibration)[0].total)
     if mixes:
         between = ((1.0 - share) * decoding + share * filling) * late
     else:
         between = decoding + share * filling * late
     steps = np.ceil(isl / space_left)
-    first = _request(run, calibration) + steps * filling + between / 2.0
-    whole = first + max(iterations - 1.0, 0.0) * between
+    ttft = _request(run, calibration) + steps * filling + between / 2.0
+    whole = ttft + max(iterations - 1.0, 0.0) * between
     rate = batch / whole
     if run.load.ttft is not None:
         rate = rate * _utilisation(filling * isl / tokens, float(run.load.ttft))
-    return _Times(rate, first, between / run.accepted)
+    return _Times(rate, ttft, between / run.accepted)
 
 
 # Mean waits that the 99th percentile of an exponential wait is worth: −ln 0.01.
@@ -439,7 +444,7 @@ def _guessing(table: StepTable, clients: int, drafted: float) -> StepTable:
 def _lengths(run: Offline, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Prompts and outputs: of random data sets all alike, of conversations with a long tail."""
     isl, osl = float(run.load.isl), float(run.load.osl)
-    if not run.spread:
+    if run.uneven == 1.0:
         return (np.full(count, max(round(isl), 1)), np.full(count, max(round(osl), 1)))
     # Quantiles of an exponential, in an order drawn once: means hold for any count.
     at = -np.log1p(-(np.arange(count) + 0.5) / count)

@@ -12,7 +12,7 @@ import numpy as np
 from chipwise import catalog, perf
 from chipwise.errors import BadInput
 from chipwise.perf.formats import WEIGHT_WIDTH
-from chipwise.plan.offline import Offline
+from chipwise.plan.offline import EXPONENTIAL, Offline
 from chipwise.plan.reported import Case
 from chipwise.types import Chip, Model, Side, Workload
 from chipwise.validation.cells import chip_of, format_of, number
@@ -174,7 +174,7 @@ def _guessed(text: str) -> tuple[float, float]:
     return 1.0 + ahead, 1.0 + sum(_PASS**k for k in range(1, int(ahead) + 1))
 
 
-def _spread(row: Row) -> bool:
+def _varied(row: Row) -> bool:
     """Whether lengths vary: means of drawn conversations are no whole numbers."""
     isl, osl = float(row["isl"]), float(row["osl"] or 1)
     return isl < 1000 and osl != round(osl)
@@ -224,7 +224,7 @@ def report(row: Row) -> Case:
         **divided,
         chunk=float(chunk.group(1)) if chunk else None,
         most=int(most.group(1)) if most else None,
-        spread=_spread(row),
+        uneven=EXPONENTIAL if _varied(row) else 1.0,
         compiled=how in ("static", "prefill") and chip.vendor in _GRAPHS,
         eager="mindie" not in config.lower() and chip.vendor in _EAGER,
         drafted=drafted,

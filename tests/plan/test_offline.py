@@ -82,19 +82,32 @@ def test_a_burst_ends_in_a_tail(run: Offline, general: Calibration) -> None:
     """So many at once yield less than as many that come back, the more so of unequal lengths."""
     loop = _in(run, "loop", 64.0, general)
     alike = _in(run, "burst", 64.0, general)
-    varied = offline(replace(run, how="burst", clients=64.0, spread=True), general)
+    varied = offline(replace(run, how="burst", clients=64.0, uneven=module.EXPONENTIAL), general)
     assert varied.rate < alike.rate < loop.rate * 1.1
     assert varied.rate < 0.7 * loop.rate
 
 
 def test_lengths_keep_their_means(run: Offline) -> None:
-    for spread in (False, True):
-        isl, osl = module._lengths(replace(run, spread=spread), 1000)
+    for uneven in (1.0, module.EXPONENTIAL):
+        isl, osl = module._lengths(replace(run, uneven=uneven), 1000)
         assert isl.mean() == pytest.approx(512, rel=0.03)
         assert osl.mean() == pytest.approx(256, rel=0.02)
-        assert (np.unique(isl).size > 1) is spread
+        assert (np.unique(isl).size > 1) is (uneven > 1.0)
         assert isl.min() >= 1
         assert isl.max() <= 2048
+
+
+def test_long_outputs_are_met_oftener_than_they_are_sent(
+    run: Offline, general: Calibration
+) -> None:
+    """Of lengths drawn, a sequence in flight holds E[L²]/2E[L] of its output in the mean."""
+    exponential = np.random.default_rng(0).exponential(256.0, 400_000)
+    met = np.average(exponential, weights=exponential) / 2.0
+    varied = replace(run, uneven=module.EXPONENTIAL)
+    assert module._context(varied) - 512.0 == pytest.approx(met, rel=0.01)
+    # They take more cache each, so that fewer fit, and each step reads more of it.
+    assert offline(varied, general).rate < offline(run, general).rate
+    assert offline(varied, general).batch <= offline(run, general).batch
 
 
 def test_a_bound_on_sequences_bounds_the_rate(run: Offline, general: Calibration) -> None:

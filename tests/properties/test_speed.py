@@ -60,24 +60,12 @@ def test_more_bandwidth_is_never_slower(case: dict, more: float) -> None:
 @draws(60)
 @given(cases, st.floats(1.0, 4.0))
 def test_more_arithmetic_is_never_slower(case: dict, more: float) -> None:
+    """Nor is it at the same watts, where what they do not feed is clocked down."""
     chip = roomy(catalog.chip(case["chip"]))
-    # With the watts to feed it: a chip that is given fewer for each flop/s computes more slowly.
-    rates = {name: rate * more for name, rate in chip.flops.items()}
-    fast = replace(chip, flops=rates, power=chip.power * more)
-    assert run(case, fast).throughput >= run(case, chip).throughput * (1 - 1e-12)
-
-
-@draws(30)
-@given(cases, st.floats(1.0, 4.0))
-def test_more_arithmetic_at_the_same_watts_costs_no_more_than_the_habit_says(
-    case: dict, more: float
-) -> None:
-    """What watts do not feed could be clocked down; the fitted habit takes a little more."""
-    chip = roomy(catalog.chip(case["chip"]))
-    fast = replace(chip, flops={name: rate * more for name, rate in chip.flops.items()})
-    least = more ** min(1.0 - GENERAL.yields.values["watts"], 0.0)
-    assert least > 0.8
-    assert run(case, fast).throughput >= run(case, chip).throughput * least * (1 - 1e-12)
+    flops = {name: rate * more for name, rate in chip.flops.items()}
+    least = run(case, chip).throughput * (1 - 1e-12)
+    for power in (chip.power, chip.power * more):
+        assert run(case, replace(chip, flops=flops, power=power)).throughput >= least
 
 
 @draws(60)

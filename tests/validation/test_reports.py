@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chipwise.errors import BadInput, UnknownName
-from chipwise.plan.offline import Offline
+from chipwise.plan.offline import EXPONENTIAL, Offline
 from chipwise.validation.reports import METRICS, report
 
 ROW = {
@@ -30,19 +30,19 @@ def run(**change: str) -> Offline:
 
 def test_all_at_once_is_a_burst_of_conversations() -> None:
     found = run()
-    assert (found.how, found.clients, found.spread) == ("burst", 1000.0, True)
+    assert (found.how, found.clients, found.uneven) == ("burst", 1000.0, EXPONENTIAL)
     assert (found.tp, found.pp, found.dp, found.ep) == (8, 1, 1, 1)
     assert (found.backend, found.weights, found.kv) == ("vllm", "fp8", "bf16")
 
 
 @pytest.mark.parametrize(
-    ("isl", "osl", "spread"),
+    ("isl", "osl", "varied"),
     [("31999.0", "99.5", False), ("126.9", "4.0", False), ("214.5", "199.9", True)],
 )
 def test_drawn_conversations_have_means_that_are_no_whole_numbers(
-    isl: str, osl: str, spread: bool
+    isl: str, osl: str, varied: bool
 ) -> None:
-    assert run(isl=isl, osl=osl).spread is spread
+    assert (run(isl=isl, osl=osl).uneven == EXPONENTIAL) is varied
 
 
 @pytest.mark.parametrize(

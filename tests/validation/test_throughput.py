@@ -14,6 +14,7 @@ import pytest
 from chipwise import catalog, validation
 from chipwise.catalog.files import DATA
 from chipwise.catalog.measured import table
+from chipwise.plan.offline import EXPONENTIAL
 from chipwise.plan.reported import outcome
 from chipwise.types import Calibration
 from chipwise.validation import throughput
@@ -165,6 +166,28 @@ def test_limits_of_a_server_are_in_seconds() -> None:
     assert (server.ttft, server.tpot) == (2.0, 0.2)
     offline = throughput.case("mlperf", {**MLPERF, "scenario": "Offline"}).run.load
     assert (offline.ttft, offline.tpot) == (None, None)
+
+
+def test_a_round_without_results_has_the_habits_of_the_nearest() -> None:
+    near = {"v4.0": "v4.1", "v5.0": "v5.1", "v6.0": "v5.1"}
+    for found, told in near.items():
+        assert throughput.case("mlperf", {**MLPERF, "round": found}).setting.era == told
+    unknown = throughput.case("mlperf", {**MLPERF, "round": "v9.0"}).setting
+    assert (unknown.era, unknown.released) == ("v9.0", "")
+
+
+def test_an_engine_that_is_not_the_makers_is_told_apart() -> None:
+    vllm = {**MLPERF, "framework": "vLLM 0.10.0"}
+    assert throughput.case("mlperf", MLPERF).setting.engine == ""
+    assert throughput.case("mlperf", vllm).setting.engine == "vllm"
+    # It is the one that AMD tunes for the table.
+    amd = {**vllm, "accelerator": "AMD Instinct MI325X 256GB HBM3E"}
+    assert throughput.case("mlperf", amd).setting.engine == ""
+
+
+def test_outputs_that_all_run_to_a_limit_do_not_vary() -> None:
+    assert throughput.case("mlperf", {**MLPERF, "model": "llama3.1-8b"}).run.uneven == 1.0
+    assert 1.0 < throughput.case("mlperf", MLPERF).run.uneven < EXPONENTIAL
 
 
 @pytest.mark.parametrize(
