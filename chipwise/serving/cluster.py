@@ -20,6 +20,7 @@ from chipwise.serving.plain import (
     COUNTS,
     MIXED,
     Flags,
+    Room,
     begun,
     close_up,
     describe,
@@ -86,14 +87,18 @@ class Hall(NamedTuple):
     sampled: Any
     samples: Any
     ends: Any
+    nodes: Any
     table: Any
     coming: Any
     crossing: Any
     gaps: Any
 
 
-def open_hall(case: Case, other: Case, who: Any, nodes: int, wiring: Wiring) -> Hall:
-    """Everybody still to come; `other` is the case of the engines from `split` on."""
+def open_hall(case: Case, other: Case, who: Any, nodes: Any, most: int, wiring: Wiring) -> Hall:
+    """Everybody still to come; `other` is the case of the engines from `split` on.
+
+    `nodes` of the prompts' blocks, `most` of them.
+    """
     engines, n, seqs = wiring.engines, len(who), max(case.max_seqs, other.max_seqs)
     counts, total = np.zeros(engines, COUNTS), np.zeros(1, COUNTS)
     counts["free"] = case.blocks
@@ -110,14 +115,32 @@ def open_hall(case: Case, other: Case, who: Any, nodes: int, wiring: Wiring) -> 
         victims=np.zeros((engines, seqs), np.int64),
         waiting=np.stack([heap(n) for _ in range(engines)]),
         block=np.stack([pool(case.blocks if caches else 0) for _ in range(engines)]),
-        known=np.stack([known_blocks(nodes) for _ in range(engines)]),
+        known=np.stack([known_blocks(most) for _ in range(engines)]),
         sampled=np.zeros((engines, 2, seqs), np.int64),
         samples=np.zeros((engines, 2), np.int64),
         ends=np.zeros((engines, 2)),
+        nodes=nodes,
         table=np.zeros(tables(case, who), np.int32),
         coming=coming,
         crossing=heap(n),
         gaps=np.zeros(GAP_BINS, np.int64),
+    )
+
+
+@njit(cache=True)
+def room_of(hall: Hall, k: int) -> Room:
+    """Where the requests of engine k stand."""
+    return Room(
+        hall.counts[k : k + 1],
+        hall.running[k],
+        hall.victims[k],
+        hall.waiting[k],
+        hall.coming,
+        hall.block[k],
+        hall.known[k],
+        hall.nodes,
+        hall.table,
+        hall.gaps,
     )
 
 
@@ -128,9 +151,7 @@ def load_of(c: Any) -> int:
 
 
 @njit(cache=True)
-def route(
-    w: Wiring, f: Flags, hall: Hall, nodes: Any, r: Any, turn: int, begin: int, end: int
-) -> int:
+def route(w: Wiring, f: Flags, hall: Hall, r: Any, turn: int, begin: int, end: int) -> int:
     """Engine from `begin` to `end` that a request goes to; `turn` counts the requests before."""
     if w.router == ROUND_ROBIN:
         return begin + turn % (end - begin)
@@ -139,9 +160,9 @@ def route(
         if load_of(hall.counts[k]) < load_of(hall.counts[least]):
             least = k
     if w.router == PREFIX_AWARE and f.caching and begin == 0:
-        best, most = least, hits(hall.known[least], nodes, r, (r.isl - 1) // f.block_size)
+        best, most = least, hits(hall.known[least], hall.nodes, r, (r.isl - 1) // f.block_size)
         for k in range(begin, end):
-            found = hits(hall.known[k], nodes, r, (r.isl - 1) // f.block_size)
+            found = hits(hall.known[k], hall.nodes, r, (r.isl - 1) // f.block_size)
             if found > most:
                 best, most = k, found
         if load_of(hall.counts[best]) <= load_of(hall.counts[least]) + w.slack:
@@ -170,9 +191,10 @@ def wake(e: Any, now: float) -> None:
 
 @njit(cache=True)
 def hand_over(
-    w: Wiring, who: Any, c: Any, running: Any, crossing: Any, sampled: Any, samples: int, now: float
+    w: Wiring, who: Any, room: Room, crossing: Any, sampled: Any, samples: int, now: float
 ) -> None:
     """Send requests that have their first token on to the decode engines."""
+    c, running = room.counts[0], room.running
     for s in range(samples):
         r = who[sampled[s]]
         if r.produced == 1 and r.osl > 1:
@@ -204,21 +226,21 @@ def next_arrival(hall: Hall) -> float:
 
 
 @njit(cache=True)
-def admit_one(f: Flags, g: Flags, w: Wiring, who: Any, hall: Hall, nodes: Any, turns: Any) -> None:
+def admit_one(f: Flags, g: Flags, w: Wiring, who: Any, hall: Hall, turns: Any) -> None:
     """Bring who arrives next to an engine."""
     now = next_arrival(hall)
     if hall.coming[0].id > 0 and hall.coming[1].rank == now:
         i = pop(hall.coming)
         r = who[i]
-        k = route(w, f, hall, nodes, r, turns[0], 0, w.split)
+        k = route(w, f, hall, r, turns[0], 0, w.split)
         turns[0] += 1
     else:
         i = pop(hall.crossing)
         r = who[i]
-        give_back(f, r, hall.counts[r.replica], hall.block[r.replica], hall.table)
+        give_back(f, r, room_of(hall, r.replica))
         wake(hall.engine[r.replica], now)
         r.computed = 0
-        k = route(w, g, hall, nodes, r, turns[1], w.split, w.engines)
+        k = route(w, g, hall, r, turns[1], w.split, w.engines)
         turns[1] += 1
     r.replica = k
     here = f if k < w.split else g
@@ -226,26 +248,21 @@ def admit_one(f: Flags, g: Flags, w: Wiring, who: Any, hall: Hall, nodes: Any, t
 
 
 @njit(cache=True)
-def schedule_engine(
-    f: Flags, clock: Clock, who: Any, hall: Hall, nodes: Any, k: int, row: Any
-) -> bool:
+def schedule_engine(f: Flags, clock: Clock, who: Any, hall: Hall, k: int, row: Any) -> bool:
     """One iteration of engine k, if it may begin one and has anything to do; `row` tells it."""
-    e, c, running = hall.engine[k], hall.counts[k], hall.running[k]
-    waiting, victims, block, known = hall.waiting[k], hall.victims[k], hall.block[k], hall.known[k]
-    if e.in_flight == f.depth or not schedule(
-        f, who, c, running, waiting, victims, block, known, nodes, hall.table, e.due
-    ):
+    e, room = hall.engine[k], room_of(hall, k)
+    if e.in_flight == f.depth or not schedule(f, who, room, e.due):
         return False
     slot = (e.oldest + e.in_flight) % f.depth
     start = max(e.due, e.end)
     seconds, batch, prefill, decode, samples = launch(
-        clock, who, c, running, hall.sampled[k, slot], MIXED
+        clock, who, room, hall.sampled[k, slot], MIXED
     )
     hall.samples[k, slot] = samples
     e.end = start + seconds
     hall.ends[k, slot] = e.end
     e.in_flight += 1
-    describe(row, start, e.end, c, batch, prefill, decode)
+    describe(row, start, e.end, room.counts[0], batch, prefill, decode)
     row[8] = k
     return True
 
@@ -253,32 +270,18 @@ def schedule_engine(
 @njit(cache=True)
 def put_out_engine(f: Flags, w: Wiring, who: Any, hall: Hall, k: int, now: float) -> None:
     """End the oldest iteration of engine k."""
-    e, c, running = hall.engine[k], hall.counts[k], hall.running[k]
+    e, room = hall.engine[k], room_of(hall, k)
     sampled, samples = hall.sampled[k, e.oldest], hall.samples[k, e.oldest]
-    put_out(
-        f,
-        who,
-        c,
-        hall.total[0],
-        hall.coming,
-        hall.block[k],
-        hall.table,
-        hall.gaps,
-        sampled,
-        samples,
-        now,
-    )
-    close_up(who, c, running)
+    put_out(f, who, room, hall.total[0], sampled, samples, now)
+    close_up(who, room)
     if w.split < w.engines and k < w.split:
-        hand_over(w, who, c, running, hall.crossing, sampled, samples, now)
+        hand_over(w, who, room, hall.crossing, sampled, samples, now)
     e.oldest = (e.oldest + 1) % f.depth
     e.in_flight -= 1
 
 
 @njit(cache=True)
-def play(
-    f: Flags, g: Flags, clock: Clock, other: Clock, w: Wiring, who: Any, hall: Hall, nodes: Any
-) -> Any:
+def play(f: Flags, g: Flags, clock: Clock, other: Clock, w: Wiring, who: Any, hall: Hall) -> Any:
     """Play requests through the engines to the last one's end.
 
     `f` and `clock` are of the engines before `split`, `g` and `other` of those from it on.
@@ -295,13 +298,13 @@ def play(
         k = next_engine(hall.engine)
         e = hall.engine[k]
         if next_arrival(hall) <= e.due:
-            admit_one(f, g, w, who, hall, nodes, turns)
+            admit_one(f, g, w, who, hall, turns)
             continue
         here, seconds = (f, clock) if k < w.split else (g, other)
         if not e.schedules:
             put_out_engine(here, w, who, hall, k, e.due)
             e.schedules = True
-        elif schedule_engine(here, seconds, who, hall, nodes, k, row):
+        elif schedule_engine(here, seconds, who, hall, k, row):
             if f.record:
                 log = noted(log, row, iterations)
                 gone.extend([(iterations, i) for i in hall.victims[k, : hall.counts[k].victims]])
@@ -313,7 +316,7 @@ def play(
 
 
 @njit(cache=True)
-def play_together(f: Flags, clock: Clock, w: Wiring, who: Any, hall: Hall, nodes: Any) -> Any:
+def play_together(f: Flags, clock: Clock, w: Wiring, who: Any, hall: Hall) -> Any:
     """As `play`, where every iteration begins in all engines together and lasts the longest.
 
     What the engines do together in it goes by the mean of their tokens.
@@ -324,12 +327,12 @@ def play_together(f: Flags, clock: Clock, w: Wiring, who: Any, hall: Hall, nodes
     log, gone = np.zeros((1024 if f.record else 0, 9)), [(0, 0) for _ in range(0)]
     while hall.total[0].done < len(who):
         while next_arrival(hall) <= now:
-            admit_one(f, f, w, who, hall, nodes, turns)
+            admit_one(f, f, w, who, hall, turns)
         began, end = iterations, now
         tokens[:] = 0
         for k in range(w.engines):
             hall.engine[k].due = now
-            if schedule_engine(f, clock, who, hall, nodes, k, row):
+            if schedule_engine(f, clock, who, hall, k, row):
                 prefill[k], tokens[k] = int(row[5]), int(row[5] + row[6])
                 if f.record:
                     log = noted(log, row, iterations)

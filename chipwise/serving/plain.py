@@ -141,7 +141,10 @@ class Flags(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Where the requests stand. All are arrays; the heaps and the pool are told in their files."""
+    """Where the requests of an engine stand: arrays; heaps and pool are told in their files.
+
+    `counts` has one record, `nodes` those of the prompts' blocks.
+    """
 
     counts: Any
     running: Any
@@ -150,6 +153,7 @@ class Room(NamedTuple):
     coming: Any
     block: Any
     known: Any
+    nodes: Any
     table: Any
     gaps: Any
 
@@ -194,8 +198,8 @@ def tables(case: Case, who: Any) -> int:
     return int(most.sum())
 
 
-def open_room(case: Case, who: Any, nodes: int) -> Room:
-    """Everybody still to come, every block free; `nodes` of prefixes."""
+def open_room(case: Case, who: Any, nodes: Any, most: int) -> Room:
+    """Everybody still to come, every block free; `most` nodes of prefixes."""
     counts = np.zeros(1, COUNTS)
     counts["free"] = case.blocks
     counts["sessions"], counts["issued"], coming = begun(case, who)
@@ -206,7 +210,8 @@ def open_room(case: Case, who: Any, nodes: int) -> Room:
         waiting=heap(len(who)),
         coming=coming,
         block=pool(0 if case.prompts is None else case.blocks),
-        known=known_blocks(nodes),
+        known=known_blocks(most),
+        nodes=nodes,
         table=np.zeros(tables(case, who), np.int32),
         gaps=np.zeros(GAP_BINS, np.int64),
     )
@@ -238,8 +243,9 @@ def flags(case: Case, *, guarantee: bool = False, wait: int = 0) -> Flags:
 
 
 @njit(cache=True)
-def arrive(f: Any, who: Any, c: Any, coming: Any, waiting: Any, now: float) -> None:
+def arrive(f: Any, who: Any, room: Room, now: float) -> None:
     """Put into the queue who has come."""
+    c, coming, waiting = room.counts[0], room.coming, room.waiting
     while coming[0].id > 0 and coming[1].rank <= now:
         i = pop(coming)
         c.arrived += 1
@@ -269,20 +275,19 @@ def give(f: Flags, r: Any, c: Any, todo: int) -> int:
 
 
 @njit(cache=True)
-def name_blocks(
-    f: Flags, r: Any, need: int, block: Any, known: Any, nodes: Any, table: Any
-) -> None:
+def name_blocks(f: Flags, r: Any, need: int, room: Room) -> None:
     """Take `need` blocks from the pool, and make known which are full of tokens that are known."""
-    take(block, known, table, r, need)
+    take(room.block, room.known, room.table, r, need)
     full = min(r.computed + r.given, r.isl + r.produced) // f.block_size
-    commit(block, known, nodes, table, r, full)
+    commit(room.block, room.known, room.nodes, room.table, r, full)
 
 
 @njit(cache=True)
-def give_back(f: Flags, r: Any, c: Any, block: Any, table: Any) -> None:
+def give_back(f: Flags, r: Any, room: Room) -> None:
     """Free all blocks of a request, and what is reserved for it."""
+    c = room.counts[0]
     if f.caching:
-        c.free += release(block, table, r, f.reuse_last)
+        c.free += release(room.block, room.table, r, f.reuse_last)
     else:
         c.free += r.held
     c.owed -= r.owed
@@ -290,8 +295,9 @@ def give_back(f: Flags, r: Any, c: Any, block: Any, table: Any) -> None:
 
 
 @njit(cache=True)
-def victim(f: Flags, who: Any, c: Any, running: Any) -> int:
+def victim(f: Flags, who: Any, room: Room) -> int:
     """Place of the running request that must go: the last, or the least urgent and latest."""
+    c, running = room.counts[0], room.running
     at = c.running - 1
     if f.by_priority:
         for place in range(c.running - 2, -1, -1):
@@ -302,16 +308,18 @@ def victim(f: Flags, who: Any, c: Any, running: Any) -> int:
 
 
 @njit(cache=True)
-def enter(c: Any, running: Any, waiting: Any) -> None:
+def enter(room: Room) -> None:
     """Take the first of the queue among the running."""
+    c = room.counts[0]
     c.waiting -= 1
-    running[c.running] = pop(waiting)
+    room.running[c.running] = pop(room.waiting)
     c.running += 1
 
 
 @njit(cache=True)
-def leave(c: Any, running: Any, at: int) -> int:
+def leave(room: Room, at: int) -> int:
     """Take who stands at a place out of the running; his number."""
+    c, running = room.counts[0], room.running
     i = running[at]
     for place in range(at, c.running - 1):
         running[place] = running[place + 1]
@@ -320,9 +328,10 @@ def leave(c: Any, running: Any, at: int) -> int:
 
 
 @njit(cache=True)
-def preempt(f: Flags, who: Any, c: Any, running: Any, waiting: Any, at: int) -> None:
+def preempt(f: Flags, who: Any, room: Room, at: int) -> None:
     """Send the running request at place `at`, whose blocks are free, to the front of the queue."""
-    i = leave(c, running, at)
+    c, waiting = room.counts[0], room.waiting
+    i = leave(room, at)
     r = who[i]
     r.computed = r.ahead = r.given = r.drafts = r.remote = 0
     r.preempted += 1
@@ -350,20 +359,9 @@ def wanted(f: Flags, r: Any, limit: int, budget: int) -> int:
 
 
 @njit(cache=True)
-def schedule_running(
-    f: Flags,
-    who: Any,
-    c: Any,
-    running: Any,
-    waiting: Any,
-    victims: Any,
-    block: Any,
-    known: Any,
-    nodes: Any,
-    table: Any,
-    limit: int,
-) -> int:
+def schedule_running(f: Flags, who: Any, room: Room, limit: int) -> int:
     """Give the running requests their tokens, in order; the budget that is left."""
+    c, running = room.counts[0], room.running
     budget, place = f.max_tokens, 0
     while place < c.running and budget > 0:
         i = running[place]
@@ -374,19 +372,19 @@ def schedule_running(
             continue
         gone = -1
         while blocks_of(f, r, todo) - r.held > c.free and gone != i:
-            at = victim(f, who, c, running)
+            at = victim(f, who, room)
             gone = running[at]
             if who[gone].given > 0:  # it stood before this one: its tokens go back
                 budget += who[gone].given
                 place -= 1
-            victims[c.victims] = gone
+            room.victims[c.victims] = gone
             c.victims += 1
-            give_back(f, who[gone], c, block, table)
-            preempt(f, who, c, running, waiting, at)
+            give_back(f, who[gone], room)
+            preempt(f, who, room, at)
         if gone != i:
             need = give(f, r, c, todo)
             if f.caching:
-                name_blocks(f, r, need, block, known, nodes, table)
+                name_blocks(f, r, need, room)
             r.held += need
             budget -= todo
             place += 1
@@ -396,24 +394,12 @@ def schedule_running(
 
 
 @njit(cache=True)
-def schedule_waiting(
-    f: Flags,
-    who: Any,
-    c: Any,
-    running: Any,
-    waiting: Any,
-    block: Any,
-    known: Any,
-    nodes: Any,
-    table: Any,
-    limit: int,
-    budget: int,
-    now: float,
-) -> int:
+def schedule_waiting(f: Flags, who: Any, room: Room, limit: int, budget: int, now: float) -> int:
     """Admit waiting requests, in order, while the first of them fits; the budget that is left."""
+    c, waiting = room.counts[0], room.waiting
+    block, known, nodes = room.block, room.known, room.nodes
     while c.waiting > 0 and budget > 0 and c.running < f.max_seqs:
-        i = waiting[1].id
-        r = who[i]
+        r = who[waiting[1].id]
         if r.produced == r.osl:  # preempted, and finished by what was in flight
             pop(waiting)
             continue
@@ -437,7 +423,7 @@ def schedule_waiting(
         margin = f.watermark if c.running > 0 else 0
         if need - hit + taken + margin > c.free - c.owed:
             break
-        enter(c, running, waiting)
+        enter(room)
         r.held = hit
         c.free -= taken
         if f.guarantee:
@@ -445,8 +431,8 @@ def schedule_waiting(
             c.owed += r.owed
         need = give(f, r, c, todo)
         if f.caching:
-            touch(block, known, nodes, table, r, hit)
-            name_blocks(f, r, need, block, known, nodes, table)
+            touch(block, known, nodes, room.table, r, hit)
+            name_blocks(f, r, need, room)
         r.held += need
         budget -= todo
         if np.isnan(r.scheduled):
@@ -456,8 +442,9 @@ def schedule_waiting(
 
 
 @njit(cache=True)
-def held_back(f: Flags, who: Any, c: Any, waiting: Any) -> bool:
+def held_back(f: Flags, who: Any, room: Room) -> bool:
     """Whether TensorRT-LLM lets prompts wait for more of them, while others decode."""
+    c, waiting = room.counts[0], room.waiting
     if f.wait == 0 or c.running == 0 or c.waiting == 0:
         return False
     tokens = c.running
@@ -472,29 +459,14 @@ def held_back(f: Flags, who: Any, c: Any, waiting: Any) -> bool:
 
 
 @njit(cache=True)
-def schedule(
-    f: Flags,
-    who: Any,
-    c: Any,
-    running: Any,
-    waiting: Any,
-    victims: Any,
-    block: Any,
-    known: Any,
-    nodes: Any,
-    table: Any,
-    now: float,
-) -> bool:
+def schedule(f: Flags, who: Any, room: Room, now: float) -> bool:
     """Give an iteration its tokens; whether there are any."""
+    c = room.counts[0]
     c.victims = 0
     limit = f.long_prefill if c.running + c.waiting > 1 else 0
-    budget = schedule_running(
-        f, who, c, running, waiting, victims, block, known, nodes, table, limit
-    )
-    if c.victims == 0 and not held_back(f, who, c, waiting):
-        budget = schedule_waiting(
-            f, who, c, running, waiting, block, known, nodes, table, limit, budget, now
-        )
+    budget = schedule_running(f, who, room, limit)
+    if c.victims == 0 and not held_back(f, who, room):
+        budget = schedule_waiting(f, who, room, limit, budget, now)
     return bool(budget < f.max_tokens)
 
 
@@ -502,8 +474,7 @@ def schedule(
 def launch(
     clock: Clock,
     who: Any,
-    c: Any,
-    running: Any,
+    room: Room,
     sampled: Any,
     alone: bool,  # noqa: FBT001 -- Numba takes no keywords
 ) -> tuple[float, int, int, int, int]:
@@ -511,6 +482,7 @@ def launch(
 
     Prefill `alone` counts no token as decoded.
     """
+    c, running = room.counts[0], room.running
     prefill, decode, context, attended, batch, samples = 0, 0, 0, 0, 0, 0
     attended_window, pairs, pairs_window = 0.0, 0.0, 0.0
     for place in range(c.running):
@@ -580,32 +552,23 @@ def hand(r: Any, gaps: Any, now: float) -> None:
 
 @njit(cache=True)
 def put_out(
-    f: Flags,
-    who: Any,
-    c: Any,
-    total: Any,
-    coming: Any,
-    block: Any,
-    table: Any,
-    gaps: Any,
-    sampled: Any,
-    samples: int,
-    now: float,
+    f: Flags, who: Any, room: Room, total: Any, sampled: Any, samples: int, now: float
 ) -> None:
     """Give every request that an iteration sampled its tokens; who has all of them leaves."""
     for k in range(samples):
         r = who[sampled[k]]
         for _ in range(confirm(f, r)):
-            hand(r, gaps, now)
+            hand(r, room.gaps, now)
         if r.produced == r.osl:
-            c.waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
-            give_back(f, r, c, block, table)
-            issue_next(who, total, coming, r, now)
+            room.counts[0].waiting -= r.held == 0  # preempted meanwhile: it leaves the queue
+            give_back(f, r, room)
+            issue_next(who, total, room.coming, r, now)
 
 
 @njit(cache=True)
-def close_up(who: Any, c: Any, running: Any) -> None:
+def close_up(who: Any, room: Room) -> None:
     """Keep the unfinished in the running list, in their order."""
+    c, running = room.counts[0], room.running
     kept = 0
     for place in range(c.running):
         r = who[running[place]]
@@ -633,7 +596,7 @@ def noted(log: Any, row: Any, at: int) -> Any:
 
 
 @njit(cache=True)
-def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
+def play(f: Flags, clock: Clock, who: Any, room: Room) -> Any:
     """Play requests through the scheduler to the last one's end.
 
     Returns
@@ -643,44 +606,35 @@ def play(f: Flags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
         (likewise).
     """
     np.random.seed(f.seed)  # noqa: NPY002 -- Numba's own generator, apart from NumPy's
-    c, running, waiting, coming, gaps = (
-        room.counts[0],
-        room.running,
-        room.waiting,
-        room.coming,
-        room.gaps,
-    )
-    block, known, table, victims = room.block, room.known, room.table, room.victims
+    c = room.counts[0]
     now, end = 0.0, 0.0
     sampled = np.zeros((f.depth, f.max_seqs), np.int64)  # who gets a token, by iteration
     samples, ends = np.zeros(f.depth, np.int64), np.zeros(f.depth)
     oldest, in_flight, iterations, row = 0, 0, 0, np.zeros(8)
     log, gone = np.zeros((1024 if f.record else 0, 8)), [(0, 0) for _ in range(0)]
     while c.done < len(who):
-        arrive(f, who, c, coming, waiting, now)
-        if in_flight < f.depth and schedule(
-            f, who, c, running, waiting, victims, block, known, nodes, table, now
-        ):
+        arrive(f, who, room, now)
+        if in_flight < f.depth and schedule(f, who, room, now):
             slot = (oldest + in_flight) % f.depth
             start = max(now, end)
             seconds, batch, prefill, decode, samples[slot] = launch(
-                clock, who, c, running, sampled[slot], MIXED
+                clock, who, room, sampled[slot], MIXED
             )
             end = start + seconds
             ends[slot] = end
             if f.record:
                 describe(row, start, end, c, batch, prefill, decode)
                 log = noted(log, row, iterations)
-                gone.extend([(iterations, i) for i in victims[: c.victims]])
+                gone.extend([(iterations, i) for i in room.victims[: c.victims]])
             in_flight += 1
             iterations += 1
             continue
         if in_flight == 0:
-            now = max(now, coming[1].rank)
+            now = max(now, room.coming[1].rank)
             continue
         now = ends[oldest]
-        put_out(f, who, c, c, coming, block, table, gaps, sampled[oldest], samples[oldest], now)
-        close_up(who, c, running)
+        put_out(f, who, room, c, sampled[oldest], samples[oldest], now)
+        close_up(who, room)
         oldest = (oldest + 1) % f.depth
         in_flight -= 1
     return iterations, log[:iterations], gone

@@ -80,9 +80,9 @@ def _sglang(case: Case) -> Simulation:
         record=case.record,
         by_priority=False,
     )
-    who, nodes, room = _room(case)
+    who, room = _room(case)
     seconds = clock.clock(case.table, max(case.max_tokens, case.max_seqs))
-    log = engine.play(flags, seconds, who, room, nodes)
+    log = engine.play(flags, seconds, who, room)
     return _told(case, who, room, log, (*COLUMNS, "ratio"))
 
 
@@ -244,9 +244,9 @@ def _played(case: Case, *, guarantee: bool, wait: int) -> Simulation:
     if case.cluster is not None:
         return _clustered(case, case.cluster, guarantee=guarantee, wait=wait)
     flags = plain.flags(case, guarantee=guarantee, wait=wait)
-    who, nodes, room = _room(case)
+    who, room = _room(case)
     seconds = clock.clock(case.table, max(case.max_tokens, case.max_seqs * (case.draft + 1)))
-    log = plain.play(flags, seconds, who, room, nodes)
+    log = plain.play(flags, seconds, who, room)
     return _told(case, who, room, log, COLUMNS)
 
 
@@ -265,7 +265,7 @@ def _clustered(case: Case, cluster: Cluster, *, guarantee: bool, wait: int) -> S
         token=cluster.token,
     )
     who, node, nodes = _records(case)
-    hall = engines.open_hall(case, other, who, nodes, wiring)
+    hall = engines.open_hall(case, other, who, node, nodes, wiring)
     first, second = (
         (
             plain.flags(one, guarantee=guarantee, wait=wait),
@@ -274,9 +274,9 @@ def _clustered(case: Case, cluster: Cluster, *, guarantee: bool, wait: int) -> S
         for one in (case, other)
     )
     if cluster.lockstep:
-        log = engines.play_together(*first, wiring, who, hall, node)
+        log = engines.play_together(*first, wiring, who, hall)
     else:
-        log = engines.play(first[0], second[0], first[1], second[1], wiring, who, hall, node)
+        log = engines.play(first[0], second[0], first[1], second[1], wiring, who, hall)
     return _told(case, who, hall, log, (*COLUMNS, "replica"))
 
 
@@ -295,13 +295,12 @@ def _records(case: Case) -> tuple[Any, Any, int]:
     return who, node, nodes
 
 
-def _room(case: Case) -> tuple[Any, Any, Any]:
-    """Records of the requests, the nodes of their blocks, and the room in which they stand."""
+def _room(case: Case) -> tuple[Any, Any]:
+    """Records of the requests, and the room in which they stand."""
     from chipwise.serving import plain  # noqa: PLC0415
 
-    who, node, nodes = _records(case)
-    room = plain.open_room(case, who, nodes)
-    return who, node, room
+    who, nodes, most = _records(case)
+    return who, plain.open_room(case, who, nodes, most)
 
 
 def _told(case: Case, who: Any, room: Any, log: Any, columns: tuple[str, ...]) -> Simulation:

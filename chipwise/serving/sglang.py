@@ -63,14 +63,15 @@ class SglangFlags(NamedTuple):
 
 
 @njit(cache=True)
-def left_over(f: SglangFlags, who: Any, c: Any, running: Any, ratio: float) -> float:
+def left_over(f: SglangFlags, who: Any, room: Room, ratio: float) -> float:
     """Tokens that the cache has room for when the running have written what they may."""
-    room = float(c.free * f.block_size)
+    c, running = room.counts[0], room.running
+    left = float(c.free * f.block_size)
     for place in range(c.running):
         r = who[running[place]]
         if r.given == 0:  # who prefills is charged by his own admission
-            room -= min(r.osl - r.produced, f.longest) * ratio
-    return room
+            left -= min(r.osl - r.produced, f.longest) * ratio
+    return left
 
 
 @njit(cache=True)
@@ -84,34 +85,26 @@ def hold(f: SglangFlags, r: Any, c: Any, todo: int) -> int:
 
 @njit(cache=True)
 def schedule_prefill(  # noqa: PLR0915 -- one admission, read top to bottom
-    f: SglangFlags,
-    who: Any,
-    c: Any,
-    running: Any,
-    waiting: Any,
-    block: Any,
-    known: Any,
-    nodes: Any,
-    table: Any,
-    ratio: float,
-    now: float,
+    f: SglangFlags, who: Any, room: Room, ratio: float, now: float
 ) -> None:
     """Admit who fits, in order, until the chunk is full; c.cut goes on before all."""
+    c, waiting = room.counts[0], room.waiting
+    block, known, nodes, table = room.block, room.known, room.nodes, room.table
     budget = f.chunk
-    room = left_over(f, who, c, running, ratio)
+    left = left_over(f, who, room, ratio)
     if c.cut >= 0:
         r = who[c.cut]
         whole = r.isl + r.produced - r.computed
-        room += min(r.osl - r.produced, f.longest) * ratio
+        left += min(r.osl - r.produced, f.longest) * ratio
         todo = min(whole, budget)
         need = hold(f, r, c, todo)
         if f.caching:
             take(block, known, table, r, need)
         r.held += need
         budget -= todo
-        room -= todo
+        left -= todo
         if todo == whole:
-            room -= min(r.osl - r.produced, f.longest)
+            left -= min(r.osl - r.produced, f.longest)
             c.cut = -1
     while c.cut < 0 and c.waiting > 0 and budget > 0 and c.running < f.max_seqs:
         i = waiting[1].id
@@ -123,14 +116,14 @@ def schedule_prefill(  # noqa: PLR0915 -- one admission, read top to bottom
             taken = evictable(block, known, nodes, r, hit)
         whole = total - hit * f.block_size
         output = min(r.osl - r.produced, f.longest)
-        if whole + output + taken * f.block_size > room:
+        if whole + output + taken * f.block_size > left:
             break
         todo = whole
         if whole > budget:  # a cut falls on the edge of a block
             todo = budget - budget % f.block_size
         if todo == 0 or -(-todo // f.block_size) + taken > c.free:
             break
-        enter(c, running, waiting)
+        enter(room)
         r.computed, r.held = hit * f.block_size, hit
         c.free -= taken
         need = hold(f, r, c, todo)
@@ -139,19 +132,20 @@ def schedule_prefill(  # noqa: PLR0915 -- one admission, read top to bottom
             take(block, known, table, r, need)
         r.held += need
         budget -= todo
-        room -= taken * f.block_size + todo
+        left -= taken * f.block_size + todo
         if todo < whole:
             c.cut = i
         else:
-            room -= output
+            left -= output
         if np.isnan(r.scheduled):
             r.scheduled = now
             r.cached = r.computed
 
 
 @njit(cache=True)
-def weakest(who: Any, c: Any, running: Any) -> int:
+def weakest(who: Any, room: Room) -> int:
     """Place of the running request that has made the fewest tokens, of equals the longest."""
+    c, running = room.counts[0], room.running
     at = 0
     for place in range(1, c.running):
         a, b = who[running[place]], who[running[at]]
@@ -161,32 +155,24 @@ def weakest(who: Any, c: Any, running: Any) -> int:
 
 
 @njit(cache=True)
-def retract(
-    f: SglangFlags,
-    who: Any,
-    c: Any,
-    running: Any,
-    waiting: Any,
-    victims: Any,
-    block: Any,
-    table: Any,
-) -> float:
+def retract(f: SglangFlags, who: Any, room: Room) -> float:
     """Send requests back to the queue until the others can go on; the ratio from now on."""
+    c = room.counts[0]
     while c.running > 1 and (c.victims == 0 or c.free * f.block_size < f.margin * c.running):
-        i = leave(c, running, weakest(who, c, running))
+        i = leave(room, weakest(who, room))
         r = who[i]
-        c.free += release(block, table, r, REUSE_LAST) if f.caching else r.held
+        c.free += release(room.block, room.table, r, REUSE_LAST) if f.caching else r.held
         r.held = r.computed = r.given = 0
         r.preempted += 1
-        victims[c.victims] = i
+        room.victims[c.victims] = i
         c.victims += 1
         c.preemptions += 1
         c.arrived += 1
-        push(waiting, r.rank if f.by_priority else 0.0, float(c.arrived), i)
+        push(room.waiting, r.rank if f.by_priority else 0.0, float(c.arrived), i)
         c.waiting += 1
     made, limits = 0, 0
     for place in range(c.running):
-        r = who[running[place]]
+        r = who[room.running[place]]
         made += r.produced
         limits += r.osl
     ratio = (made + f.margin * c.running) / (limits + 1.0)
@@ -194,56 +180,37 @@ def retract(
 
 
 @njit(cache=True)
-def schedule_decode(
-    f: SglangFlags,
-    who: Any,
-    c: Any,
-    running: Any,
-    waiting: Any,
-    victims: Any,
-    block: Any,
-    known: Any,
-    table: Any,
-    ratio: float,
-) -> float:
+def schedule_decode(f: SglangFlags, who: Any, room: Room, ratio: float) -> float:
     """Give every running request one token; the ratio from now on."""
+    c, running = room.counts[0], room.running
     need = 0
     for place in range(c.running):
         need += who[running[place]].computed % f.block_size == 0
-    if need > c.free:
-        ratio = retract(f, who, c, running, waiting, victims, block, table)
-    else:
-        ratio = max(ratio - f.fall, f.floor)
+    ratio = retract(f, who, room) if need > c.free else max(ratio - f.fall, f.floor)
     for place in range(c.running):
         r = who[running[place]]
         new = hold(f, r, c, 1)
         if f.caching and new > 0:
-            take(block, known, table, r, new)
+            take(room.block, room.known, room.table, r, new)
         r.held += new
     return ratio
 
 
 @njit(cache=True)
-def put_out(
-    f: SglangFlags,
-    who: Any,
-    c: Any,
-    coming: Any,
-    block: Any,
-    known: Any,
-    nodes: Any,
-    table: Any,
-    gaps: Any,
-    sampled: Any,
-    samples: int,
-    now: float,
-) -> None:
+def put_out(f: SglangFlags, who: Any, room: Room, sampled: Any, samples: int, now: float) -> None:
     """Give each its token; a prompt that is done becomes known, and who has all tokens leaves."""
+    c, block, known, nodes, table = (
+        room.counts[0],
+        room.block,
+        room.known,
+        room.nodes,
+        room.table,
+    )
     for k in range(samples):
         r = who[sampled[k]]
         if f.caching and r.computed == r.isl + r.produced and r.known * f.block_size < r.isl:
             commit(block, known, nodes, table, r, r.computed // f.block_size)
-        hand(r, gaps, now)
+        hand(r, room.gaps, now)
         r.ahead = 0
         if r.produced == r.osl:
             if f.caching:
@@ -252,47 +219,44 @@ def put_out(
             else:
                 c.free += r.held
             r.held = 0
-            issue_next(who, c, coming, r, now)
+            issue_next(who, c, room.coming, r, now)
 
 
 @njit(cache=True)
-def play(f: SglangFlags, clock: Clock, who: Any, room: Room, nodes: Any) -> Any:
+def play(f: SglangFlags, clock: Clock, who: Any, room: Room) -> Any:
     """Play requests through the scheduler to the last one's end; returns as plain.play does."""
-    c, running, waiting, coming = room.counts[0], room.running, room.waiting, room.coming
-    block, known, table, victims = room.block, room.known, room.table, room.victims
+    c = room.counts[0]
     c.cut = -1
     now, ratio, since, fresh, iterations = 0.0, f.start, 0, True, 0
     sampled, row = np.zeros(f.max_seqs, np.int64), np.zeros(9)
     log, gone = np.zeros((1024 if f.record else 0, 9)), [(0, 0) for _ in range(0)]
     while c.done < len(who):
         if fresh or c.running == 0 or since >= f.poll:
-            arrive(f, who, c, coming, waiting, now)
+            arrive(f, who, room, now)
             since = 0
         c.victims = 0
         waited = c.cut >= 0
         if c.cut >= 0 or (c.waiting > 0 and c.running < f.max_seqs):
             before = c.running
-            schedule_prefill(f, who, c, running, waiting, block, known, nodes, table, ratio, now)
+            schedule_prefill(f, who, room, ratio, now)
             fresh = waited or c.running > before
         else:
             fresh = False
         if not fresh and c.running > 0:
-            ratio = schedule_decode(
-                f, who, c, running, waiting, victims, block, known, table, ratio
-            )
+            ratio = schedule_decode(f, who, room, ratio)
             since += 1
         if c.running == 0:
-            now = max(now, coming[1].rank)
+            now = max(now, room.coming[1].rank)
             continue
-        seconds, batch, prefill, decode, samples = launch(clock, who, c, running, sampled, fresh)
+        seconds, batch, prefill, decode, samples = launch(clock, who, room, sampled, fresh)
         end = now + seconds
         if f.record:
             describe(row, now, end, c, batch, prefill, decode)
             row[8] = ratio
             log = noted(log, row, iterations)
-            gone.extend([(iterations, i) for i in victims[: c.victims]])
+            gone.extend([(iterations, i) for i in room.victims[: c.victims]])
         iterations += 1
         now = end
-        put_out(f, who, c, coming, block, known, nodes, table, room.gaps, sampled, samples, now)
-        close_up(who, c, running)
+        put_out(f, who, room, sampled, samples, now)
+        close_up(who, room)
     return iterations, log[:iterations], gone
