@@ -13,7 +13,10 @@ from chipwise.tables.written import as_csv
 __all__ = ["COMMANDS"]
 
 
-@click.command(epilog="\b\nExample:\n  chipwise validate runs.csv --out predictions.csv")
+@click.command(
+    short_help="A table of measured runs, predicted and compared.",
+    epilog="\b\nExample:\n  chipwise validate runs.csv --out predictions.csv",
+)
 @click.argument("file", type=FILE)
 @click.option("--out", type=FILE, help="CSV: a line for each row, in order, refused ones too.")
 @click.option(

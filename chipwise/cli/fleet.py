@@ -68,11 +68,12 @@ class _Window(click.ParamType[tuple[int, int]]):
 
 
 @click.command(
+    short_help="What to buy, rent and retire over years; what dependence costs.",
     epilog="\b\nExamples:\n"
     "  chipwise fleet examples/fleet.toml\n"
     "  chipwise fleet examples/fleet.toml --cut-off vendor=NVIDIA,from=2027-Q1\n"
     "  chipwise fleet examples/fleet.toml --cut-off country=US,from=2028-Q1,announced=2027-Q1 "
-    "\\\n    --spares h200=0,500,1000"
+    "\\\n    --spares h200=0,500,1000",
 )
 @click.argument("file", type=FILE, metavar="FILE.toml")
 @click.option(

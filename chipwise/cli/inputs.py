@@ -215,12 +215,14 @@ def output_options(command: _F) -> _F:
             "form",
             type=click.Choice(["table", "json", "csv"]),
             default="table",
+            show_default=True,
             help="Form of the answer.",
         ),
         click.option(
             "--lang",
             type=click.Choice(["en", "zh"]),
             default="en",
+            show_default=True,
             help="Language of the tables.",
         ),
         click.option(

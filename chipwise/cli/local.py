@@ -23,7 +23,7 @@ def _server_options(command: Any) -> Any:
             "--block-size", type=Whole(1, 65536), default=16, show_default=True, help="Tokens."
         ),
         click.option(
-            "--kv-blocks", type=_COUNT, help="Usable blocks of KV cache.  [memory's rule]"
+            "--kv-blocks", type=_COUNT, help="Usable blocks of KV cache.  [default: memory's rule]"
         ),
         click.option(
             "--max-num-batched-tokens", type=_COUNT, help="Tokens of an iteration at most."

@@ -66,13 +66,14 @@ def _layout_options(command: Any) -> Any:
 
 
 @click.command(
+    short_help="Step time, layout, days and dollars of training a model.",
     epilog="\b\nExamples:\n"
     "  chipwise train llama-2-70b --chip h200 --chips 1024 --seq 4096 --global-batch 1024 "
     "--tokens 2e12\n"
     "  chipwise train deepseek-v3 --chip h800,h20,910c --chips 2048 --seq 4096 "
     "--global-batch 15360 \\\n    --precision fp8 --tokens 14.8e12\n"
     "  chipwise train deepseek-v3 --mix h800=0.5,h20=0.5 --chips 2048 --seq 4096 "
-    "--global-batch 15360 \\\n    --precision fp8"
+    "--global-batch 15360 \\\n    --precision fp8",
 )
 @click.argument("model")
 @click.option(

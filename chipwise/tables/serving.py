@@ -242,7 +242,7 @@ def _load(word: Say, found: Answer) -> str:
         arrivals = word("line.open", rate=number(load["rate_per_s"]))
     else:
         arrivals = word(f"line.{found.get('loop', 'closed')}")
-    text = word("line.load", isl=load["isl"], osl=load["osl"], arrivals=arrivals)
+    text = word("line.load", isl=f"{load['isl']:,}", osl=f"{load['osl']:,}", arrivals=arrivals)
     if load["prefix_hit"]:
         text += " " + word("line.prefix", share=number(100 * load["prefix_hit"]))
     return text
