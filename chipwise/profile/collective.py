@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from chipwise.profile.cases import Case
-from chipwise.profile.devices import Body, Device, Timing, clock, load, stopwatch
+from chipwise.profile.devices import Device, Timing, clock, load, stopwatch
 
 __all__ = ["sums"]
 
@@ -30,8 +28,12 @@ def sums(case: Case, device: Device) -> Timing:
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(_rank, (ranks, device, bytes_, folder), nprocs=ranks)
         found = json.loads((Path(folder) / "found").read_text(encoding="ascii"))
-    named = "wall" if device.kind == "cpu" else clock(device)
-    return Timing(statistics.median(found), min(found), len(found), named)
+    return Timing(statistics.median(found), min(found), len(found), _clock(device))
+
+
+def _clock(device: Device) -> str:
+    """Ranks wait for one another, which a thread's own time does not tell."""
+    return "wall" if device.kind == "cpu" else clock(device)
 
 
 def _rank(rank: int, ranks: int, device: Device, bytes_: int, folder: str) -> None:
@@ -47,7 +49,7 @@ def _rank(rank: int, ranks: int, device: Device, bytes_: int, folder: str) -> No
         return torch.distributed.all_reduce(held)
 
     # Every rank must make the same calls, so that their number is fixed.
-    run = _wall if device.kind == "cpu" else stopwatch(device)
+    run = stopwatch(device, _clock(device))
     run([add] * _WARM)
     calls = [add] * _CALLS
     found = [run(calls) / _CALLS for _ in range(_BLOCKS)]
@@ -65,10 +67,3 @@ def _own(torch: Any, device: Device, rank: int) -> str:
     name = "npu" if device.kind == "npu" else "cuda"
     getattr(torch, name).set_device(rank)
     return f"{name}:{rank}"
-
-
-def _wall(calls: Sequence[Body]) -> float:
-    start = time.perf_counter()
-    for call in calls:
-        call()
-    return time.perf_counter() - start

@@ -188,7 +188,7 @@ def place(device: Device) -> str:
 def state(device: Device) -> tuple[float | None, float | None]:
     """Clock [Hz] and temperature [°C] of the device now; None where it does not tell."""
     if device.kind == "cpu":
-        return _core_clock(), None
+        return _core_clock(), _core_temperature(_SENSORS)
     if device.kind == "npu":
         return None, None
     cuda = load().cuda
@@ -196,6 +196,19 @@ def state(device: Device) -> tuple[float | None, float | None]:
     # Releases differ: the clock is told in Hz or in MHz.
     hertz = rate * 1e6 if rate is not None and rate < 1e6 else rate
     return hertz, _asked(cuda.temperature, device.index)
+
+
+# Where Linux tells temperatures, and the names of the sensors inside processors.
+_SENSORS = Path("/sys/class/hwmon")
+_PROCESSORS = ("k10temp", "zenpower", "coretemp", "cpu_thermal")
+
+
+def _core_temperature(sensors: Path) -> float | None:
+    for sensor in sorted(sensors.glob("hwmon*")):
+        with contextlib.suppress(OSError, ValueError):
+            if (sensor / "name").read_text(encoding="ascii").strip() in _PROCESSORS:
+                return int((sensor / "temp1_input").read_text(encoding="ascii")) / 1000
+    return None
 
 
 def _core_clock() -> float | None:
@@ -218,10 +231,13 @@ def clock(device: Device) -> str:
     return "thread" if device.threads == 1 else "wall"
 
 
-def stopwatch(device: Device) -> Watch:
-    """A function that makes calls one after the other and tells the seconds of all."""
-    if device.kind == "cpu":
-        tick = _tick(device)
+_TICKS = {"thread": time.thread_time, "wall": time.perf_counter}
+
+
+def stopwatch(device: Device, named: str) -> Watch:
+    """A function that makes calls one after the other and tells the seconds of all, by a clock."""
+    if named in _TICKS:
+        tick = _TICKS[named]
         return lambda calls: _run(calls, tick)
     torch = load()
     if device.kind == "npu":
@@ -229,20 +245,16 @@ def stopwatch(device: Device) -> Watch:
     return _graphs(torch)
 
 
-def _tick(device: Device) -> Callable[[], float]:
-    return time.thread_time if clock(device) == "thread" else time.perf_counter
-
-
-def apart(device: Device) -> tuple[Watch, Callable[[Body], Body]]:
+def apart(device: Device, named: str) -> tuple[Watch, Callable[[Body], Body]]:
     """A stopwatch, and what makes of a function one whose time it does not count.
 
     On a CPU the function runs and the watch stands still, so that what follows it finds the caches
     as it leaves them. Elsewhere, where the host's code does not count, it runs once and is left out
     from then on.
     """
-    if device.kind != "cpu":
-        return stopwatch(device), _once
-    tick, away = _tick(device), [0.0]
+    if named not in _TICKS:
+        return stopwatch(device, named), _once
+    tick, away = _TICKS[named], [0.0]
 
     def aside(function: Body) -> Body:
         def unclocked(*given: Any, **options: Any) -> Any:

@@ -158,8 +158,8 @@ def _append(path: Path, line: dict[str, Any]) -> dict[str, Any]:
 
 def time_case(device: Device, config: Mapping[str, Any]) -> Callable[[Case], Mapping[str, Any]]:
     """How the cases of a profile are timed on a device; `config` is of the small model."""
-    torch, watch, named = load(), stopwatch(device), clock(device)
-    partly, aside = apart(device)
+    torch, named = load(), clock(device)
+    watch, (partly, aside) = stopwatch(device, named), apart(device, named)
 
     def run(case: Case) -> Timing:
         match case.op:

@@ -82,6 +82,18 @@ def test_a_clock_is_in_hertz_whichever_release_tells_it(monkeypatch, told):
     assert state(find("cuda")) == (pytest.approx(1.755e9), 61.0)
 
 
+def test_a_processors_temperature_is_its_own_sensors(tmp_path):
+    for at, (name, told) in enumerate({"nvme": "31850", "k10temp": "58125"}.items()):
+        sensor = tmp_path / f"hwmon{at}"
+        sensor.mkdir()
+        (sensor / "name").write_text(f"{name}\n", "ascii")
+        (sensor / "temp1_input").write_text(f"{told}\n", "ascii")
+    assert devices._core_temperature(tmp_path) == pytest.approx(58.125)
+    (tmp_path / "hwmon1" / "temp1_input").write_text("", "ascii")
+    assert devices._core_temperature(tmp_path) is None
+    assert devices._core_temperature(tmp_path / "none") is None
+
+
 def test_a_sensor_that_fails_is_unknown(monkeypatch):
     torch = pretended(cuda=1)
 
@@ -144,8 +156,8 @@ def test_a_watch_stands_still_in_what_does_not_count(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(devices, "_tick", lambda _device: lambda: now[0])
-    watch, aside = devices.apart(Device("cpu", 0, "X", "V", "2", 1, 1, 1.0, 1.0))
+    monkeypatch.setitem(devices._TICKS, "thread", lambda: now[0])
+    watch, aside = devices.apart(Device("cpu", 0, "X", "V", "2", 1, 1, 1.0, 1.0), "thread")
     product, between = aside(taking(5.0)), taking(0.25)
 
     def layer():
@@ -160,7 +172,7 @@ def test_a_watch_stands_still_in_what_does_not_count(monkeypatch):
 def test_an_accelerator_leaves_out_what_does_not_count(monkeypatch):
     """Each product runs once, for its operand, and gives the same result from then on."""
     monkeypatch.setattr(devices, "load", lambda: pretended(cuda=1))
-    _, aside = devices.apart(Device("cuda", 0, "X", "V", "2", 0, 1, 1.0, 1.0))
+    _, aside = devices.apart(Device("cuda", 0, "X", "V", "2", 0, 1, 1.0, 1.0), "event")
     ran = []
     product = aside(lambda x, w: ran.append(w.data_ptr()) or (x, w.data_ptr()))
     first, second = (SimpleNamespace(data_ptr=lambda at=at: at) for at in (1, 2))
