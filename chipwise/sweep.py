@@ -32,9 +32,8 @@ from typing import Any, TypeVar
 
 from chipwise.errors import BadInput, ChipwiseError, Infeasible
 
-__all__ = ["FORMS", "WHERE", "Question", "Summary", "answered", "case", "points", "run", "spread"]
+__all__ = ["FORMS", "Question", "Summary", "answered", "case", "points", "run", "spread"]
 
-WHERE = ("here", "ray")
 FORMS = ("parquet", "csv")
 # Parts in flight for each process: one at work, one that waits.
 _AHEAD = 2

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chipwise.errors import BadInput
 
-__all__ = ["VARIABLE", "check_name", "own_calibrations", "own_path", "user_folder"]
+__all__ = ["check_name", "own_calibrations", "own_path", "user_folder"]
 
 VARIABLE = "CHIPWISE_HOME"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

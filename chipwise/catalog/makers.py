@@ -14,7 +14,7 @@ from chipwise.catalog.files import DATA, read_toml
 from chipwise.errors import BadFact
 from chipwise.types import Fact
 
-__all__ = ["STAGES", "origins", "read_origins"]
+__all__ = ["origins", "read_origins"]
 
 STAGES = ("fab", "memory", "packaging", "software")
 _REQUIRED = ("stage", "value", "country", "chips", "source", "provenance", "on")

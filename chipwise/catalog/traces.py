@@ -29,7 +29,7 @@ from chipwise.errors import BadInput, UnknownName
 from chipwise.types import Prompts, Served, Trace
 from chipwise.units import to_base
 
-__all__ = ["SERVED", "read_trace", "served", "trace", "trace_ids"]
+__all__ = ["read_trace", "served", "trace", "trace_ids"]
 
 CHUNK = 512  # tokens that a hash id of Mooncake stands for
 COLUMNS = ("arrival_s", "prompt", "output")

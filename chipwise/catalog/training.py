@@ -12,7 +12,6 @@ from chipwise.types import Calibration, Chip, Efficiency, Engine
 from chipwise.units import to_base
 
 __all__ = [
-    "TRAINING_COLUMNS",
     "network",
     "training_calibration",
     "training_measurements",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -260,79 +261,25 @@ def instance(
     state = state or first_state(of)
     begin = state.begin
     at = paths(of, begin, end)
-    when = begin + at.period
     count = int(at.period.max()) + 1
-    seconds = of.seconds[begin : begin + count]
     elapsed = np.concatenate([[0.0], np.cumsum(of.seconds)])[begin : begin + count + 1]
-    choices, sites = of.choices, of.sites
-    chips = [c.id for c in choices]
-    priced = np.stack(
-        [np.zeros(len(when)) if c.price is None else c.price[when] for c in choices], axis=1
-    )
-    priced_at_all = np.array([c.price is not None for c in choices])
-    gone = cut(of, at, begin, extra)
-    failing = np.array([c.failure for c in choices])
-    # What fails in a period is replaced at its end, unless it was cut off in that period.
-    unreplaced = gone[at.parent] & (at.parent >= 0)[:, None]
-    keep = np.where(unreplaced, 1.0 - failing, 1.0)
     own, rent = _may(of)
-    usd, most = _offers(of, at, begin, extra)
-    steps = max((len(d.steps) for d in of.demand), default=0)
-    share, penalty = np.zeros((2, len(of.demand), steps))
-    for k, demand in enumerate(of.demand):
-        for j, (part, value) in enumerate(demand.steps):
-            share[k, j], penalty[k, j] = part, value
-    stacks = [s.id for s in of.software]
-    kinds = len(of.demand)
-    budget = np.full(len(when), np.inf) if of.budget is None else of.budget[when]
-    if of.carry and of.budget is not None:
-        left = float(of.budget[:begin].sum()) - state.spent
-        budget = np.where(at.parent < 0, budget + left, budget)
     return Instance(
         parent=at.parent,
         period=at.period,
         probability=at.probability,
         discount=(1.0 + of.interest) ** -(elapsed / (365.25 * 86400.0)),
-        seconds=seconds,
-        unit=np.array([c.server for c in choices]),
-        lead=np.array([c.lead for c in choices]),
-        life=np.array([c.life for c in choices]),
-        watts=np.array([c.watts or 0.0 for c in choices]),
-        idle=np.array([c.idle for c in choices]),
-        residual=_residual(of, max(c.life for c in choices) + 1),
-        upkeep=np.array([c.upkeep for c in choices]),
-        stack=np.array([stacks.index(c.software) for c in choices]),
-        price=priced * _row(of, at, begin, "price", chips),
-        fee=np.stack([c.fee[when] for c in choices], axis=1),
-        supply=np.stack([c.supply[when] for c in choices], axis=1)
-        * _row(of, at, begin, "supply", chips),
-        keep=keep,
-        opened=_opened(of, at, begin, extra),
-        pue=np.array([s.pue for s in sites]),
-        power=np.stack([s.power[when] for s in sites], axis=1),
-        electricity=np.stack([s.electricity[when] for s in sites], axis=1),
-        hosting=np.stack([s.hosting[when] for s in sites], axis=1),
-        running=np.stack([s.running[when] for s in sites], axis=1),
-        budget=budget,
-        offer_chip=np.array([chips.index(h.choice) for h in of.hires], dtype=np.int64),
-        offer_usd=usd,
-        offer_most=most,
-        demand=_tokens(of, at, begin),
+        seconds=of.seconds[begin : begin + count],
+        **_of_choices(of, at, state, extra),
+        **_of_sites(of, begin + at.period),
+        **_of_offers(of, at, begin, extra),
+        **_of_demand(of, at, begin),
+        budget=_budget(of, at, state),
         rate=_rates(of),
-        peak=np.array([d.peak for d in of.demand]),
         may_own=own,
         may_rent=rent,
-        step_share=share,
-        step_usd=penalty,
-        switch_usd=np.repeat([[s.switch] for s in of.software], kinds, axis=1),
-        ramp=np.repeat([[s.ramp] for s in of.software], kinds, axis=1),
         served=state.served,
         spares=state.spares,
-        released=gone & priced_at_all & (state.spares > 0),
-        carbon=np.stack(
-            [np.full(len(when), np.nan) if s.carbon is None else s.carbon[when] for s in sites],
-            axis=1,
-        ),
         lots=state.lots,
         caps=tuple(_cap(of, at, begin, each) for each in range(len(of.caps))),
         quotas=tuple(_quota(of, at, state, each) for each in range(len(of.limits))),
@@ -340,6 +287,85 @@ def instance(
         cvar_level=of.risk[1],
         carry=of.carry,
     )
+
+
+def _of_choices(of: Problem, at: Paths, state: State, extra: CutOff | None) -> dict[str, Any]:
+    """What is told of chips, those that are the same at every node first."""
+    choices, begin, when = of.choices, state.begin, state.begin + at.period
+    chips, stacks = [c.id for c in choices], [s.id for s in of.software]
+    nothing = np.zeros(len(when))
+    price = np.stack([nothing if c.price is None else c.price[when] for c in choices], axis=1)
+    gone = cut(of, at, begin, extra)
+    # What fails in a period is replaced at its end, unless it was cut off in that period.
+    unreplaced = gone[at.parent] & (at.parent >= 0)[:, None]
+    return {
+        "unit": np.array([c.server for c in choices]),
+        "lead": np.array([c.lead for c in choices]),
+        "life": np.array([c.life for c in choices]),
+        "watts": np.array([c.watts or 0.0 for c in choices]),
+        "idle": np.array([c.idle for c in choices]),
+        "residual": _residual(of, max(c.life for c in choices) + 1),
+        "upkeep": np.array([c.upkeep for c in choices]),
+        "stack": np.array([stacks.index(c.software) for c in choices]),
+        "price": price * _row(of, at, begin, "price", chips),
+        "fee": np.stack([c.fee[when] for c in choices], axis=1),
+        "supply": np.stack([c.supply[when] for c in choices], axis=1)
+        * _row(of, at, begin, "supply", chips),
+        "keep": np.where(unreplaced, 1.0 - np.array([c.failure for c in choices]), 1.0),
+        "opened": _opened(of, at, begin, extra),
+        "released": gone & np.array([c.price is not None for c in choices]) & (state.spares > 0),
+    }
+
+
+def _of_sites(of: Problem, when: Whole) -> dict[str, Any]:
+    """What is told of sites."""
+    unknown = np.full(len(when), np.nan)
+    carbon = [unknown if s.carbon is None else s.carbon[when] for s in of.sites]
+    return {
+        "pue": np.array([s.pue for s in of.sites]),
+        **{
+            name: np.stack([getattr(s, name)[when] for s in of.sites], axis=1)
+            for name in ("power", "electricity", "hosting", "running")
+        },
+        "carbon": np.stack(carbon, axis=1),
+    }
+
+
+def _of_offers(of: Problem, at: Paths, begin: int, extra: CutOff | None) -> dict[str, Any]:
+    """What is told of what can be rented."""
+    chips = [c.id for c in of.choices]
+    usd, most = _offers(of, at, begin, extra)
+    which = np.array([chips.index(h.choice) for h in of.hires], dtype=np.int64)
+    return {"offer_chip": which, "offer_usd": usd, "offer_most": most}
+
+
+def _of_demand(of: Problem, at: Paths, begin: int) -> dict[str, Any]:
+    """What is told of classes of demand, and of bringing them to another software."""
+    steps = max((len(d.steps) for d in of.demand), default=0)
+    share, penalty = np.zeros((2, len(of.demand), steps))
+    for k, demand in enumerate(of.demand):
+        for j, (part, value) in enumerate(demand.steps):
+            share[k, j], penalty[k, j] = part, value
+    kinds = len(of.demand)
+    return {
+        "demand": _tokens(of, at, begin),
+        "peak": np.array([d.peak for d in of.demand]),
+        "step_share": share,
+        "step_usd": penalty,
+        "switch_usd": np.repeat([[s.switch] for s in of.software], kinds, axis=1),
+        "ramp": np.repeat([[s.ramp] for s in of.software], kinds, axis=1),
+    }
+
+
+def _budget(of: Problem, at: Paths, state: State) -> Array:
+    """What may be spent at each node; what is left of before comes to those that begin. [USD]"""
+    if of.budget is None:
+        return np.full(len(at.parent), np.inf)
+    budget = of.budget[state.begin + at.period]
+    if not of.carry:
+        return budget
+    left = float(of.budget[: state.begin].sum()) - state.spent
+    return np.where(at.parent < 0, budget + left, budget)
 
 
 def _cap(of: Problem, at: Paths, begin: int, number: int) -> Cap:

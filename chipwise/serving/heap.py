@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["ENTRY", "heap", "heap_of", "pop", "push"]
+__all__ = ["heap", "heap_of", "pop", "push"]
 
 ENTRY = np.dtype([("rank", np.float64), ("order", np.float64), ("id", np.int64)])
 
