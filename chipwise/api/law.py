@@ -16,8 +16,10 @@ from chipwise.catalog.claims import claims as article
 from chipwise.claims import Judged, judge
 from chipwise.errors import BadInput, UnknownName
 from chipwise.perf.formats import WEIGHT_WIDTH
-from chipwise.plan.frontier import Frontier, Process
+from chipwise.plan.frontier import Frontier
 from chipwise.plan.frontier import frontier as find_frontier
+from chipwise.plan.process import Process
+from chipwise.plan.speed import Task
 from chipwise.types import Chip, Model, PlanRow, Rule, Verdict, Workload
 from chipwise.units import to_base
 
@@ -86,12 +88,12 @@ def frontier(
     cut = stacks.cut_down()
     shown = {*cut, *cut.values(), *stacks.beside()}
     real = [c for c in every if c.id in shown] if beside is None else [chip(c) for c in beside]
+    known = catalog.calibration(ask.calibration)
     native = "fp8" if "fp8" in like.flops else "bf16"
     known_format("weight", weights, WEIGHT_WIDTH)
     return find_frontier(
         _bound_rules(rules),
-        model(of),
-        load,
+        Task(model(of), load, known, weights or native, kv_format(kv), backend),
         Process(
             like,
             die_area,
@@ -105,12 +107,8 @@ def frontier(
         ),
         catalog=every,
         beside=real,
-        calibration=catalog.calibration(ask.calibration),
         cut_down=cut,
         ceilings=stacks.ceilings(),
-        weights=weights or native,
-        kv=kv_format(kv),
-        backend=backend,
         to=ask.to,
     )
 

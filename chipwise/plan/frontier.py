@@ -12,78 +12,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import cast
 
 import numpy as np
 
-from chipwise import perf, policy
+from chipwise import policy
 from chipwise.errors import BadInput, ChipwiseError, Infeasible
 from chipwise.perf import engines
 from chipwise.perf.scales import scale, starved
 from chipwise.plan import edge
-from chipwise.policy.metrics import BITS
-from chipwise.types import (
-    Array,
-    Calibration,
-    Chip,
-    Deployment,
-    Fact,
-    Link,
-    Model,
-    Numeric,
-    Rule,
-    Side,
-    Workload,
+from chipwise.plan.process import (
+    Limit,
+    Process,
+    formats,
+    host_io,
+    limits,
+    make_chip,
+    most_io,
+    number,
 )
+from chipwise.plan.speed import Task, speeds
+from chipwise.types import Array, Calibration, Chip, Rule
 from chipwise.units import from_base, to_base
 
-__all__ = [
-    "Frontier",
-    "FrontierPoint",
-    "Limit",
-    "Process",
-    "Worth",
-    "frontier",
-    "limits",
-    "make_chip",
-    "speeds",
-]
-
-# Formats of matrix units. A chip that is not made has each at the same rate × bits, which is what
-# a rule on their greatest leaves.
-_FORMATS = ("fp16", "bf16", "fp8", "int8", "nvfp4")
-_DEGREES = (1, 2, 4, 8)
-_BATCHES = 2.0 ** -np.arange(0.0, 10.0)
-# Under a limit of the time for a token, the largest batch that keeps it is wanted.
-_FINER = 2.0 ** -np.arange(0.0, 10.0, 0.25)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Process:
-    """What a chip can be made of.
-
-    `like` is a real chip of that generation, whose formats, links and habits it shares;
-    `die_area` [m²]; `rate` [byte/s] and `size` [byte] of a stack of memory; `stacks`; `power` [W];
-    `market`; `sold_in_us`.
-    """
-
-    like: Chip
-    die_area: float
-    rate: float
-    size: float
-    stacks: int
-    power: float
-    memory: str = ""
-    market: str = "datacenter"
-    sold_in_us: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What a process gives, and the real chip that shows it."""
-
-    value: float
-    chip: str
+__all__ = ["Frontier", "FrontierPoint", "Worth", "frontier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +80,13 @@ class Frontier:
 
     `envelope`: for each memory bandwidth the fastest chip inside the rule; `prefill` and `decode`
     the best of all, None where nothing is inside; `free_prefill` and `free_decode` the best without
-    the rule; `limits` of the process by name; `formats` in which the chips multiply.
+    the rule; `limits` of the process by name.
     """
 
     rules: tuple[Rule, ...]
-    model: Model
-    workload: Workload
+    task: Task
     process: Process
     limits: Mapping[str, Limit]
-    weights: str
-    kv: str
-    backend: str
     envelope: tuple[FrontierPoint, ...]
     real: tuple[FrontierPoint, ...]
     prefill: FrontierPoint | None
@@ -168,253 +115,12 @@ class _Grid:
 _Row = tuple[float, float, float, bool]
 
 
-# -- the process ---------------------------------------------------------------------------------
-
-
-def _number(chip: Chip, name: str) -> float | None:
-    fact = chip.facts.get(name)
-    if fact is None or fact.value is None or isinstance(fact.value, str | bool):
-        return None
-    return to_base(fact.value, fact.unit)
-
-
-def _formats(like: Chip) -> tuple[str, ...]:
-    return tuple(form for form in _FORMATS if form in like.flops)
-
-
-def _matrix(chip: Chip, formats: Iterable[str]) -> float:
-    """Greatest rate × bits over some formats. [TOPS × bit]"""
-    rates = [from_base(chip.flops[f], "TFLOPS") * BITS[f] for f in formats if f in chip.flops]
-    return max(rates, default=0.0)
-
-
-def limits(process: Process, chips: Iterable[Chip]) -> Mapping[str, Limit]:
-    """What a process gives: ``tpp_per_area`` [1/m²], ``tpp_per_power`` [1/W].
-
-    Each is the best among the real chips on sale of the same process, in the formats of `like`.
-
-    Parameters
-    ----------
-    process : Process
-        What a chip can be made of.
-    chips : iterable of Chip
-        The real ones.
-
-    Raises
-    ------
-    Infeasible
-        If no real chip of that process tells.
-    """
-    node, formats = _number(process.like, "process"), _formats(process.like)
-    peers = [c for c in chips if c.status == "public" and _number(c, "process") == node]
-    area = [Limit(_matrix(c, formats) / c.die_area, c.id) for c in peers if c.die_area]
-    power = [Limit(_matrix(c, formats) / c.power, c.id) for c in peers if c.power]
-    found = {"tpp_per_area": area, "tpp_per_power": power}
-    for name, each in found.items():
-        if node is None or not max((limit.value for limit in each), default=0.0):
-            raise Infeasible(
-                f"no chip on sale of {process.like.name}'s process tells its {name}; "
-                "name another one that it is to be like"
-            )
-    return {name: max(each, key=lambda limit: limit.value) for name, each in found.items()}
-
-
-def _host(like: Chip) -> float:
-    """PCIe, both directions. [byte/s]"""
-    return 2.0 * like.host.bandwidth if like.host else 0.0
-
-
-def _most_io(like: Chip) -> float:
-    return _host(like) + (2.0 * like.scaleup.bandwidth if like.scaleup else 0.0)
-
-
-def _capacity(process: Process) -> float:
-    """What the driver reports, in the share that it reports of the chip that it is like."""
-    printed = _number(process.like, "memory")
-    share = process.like.memory / printed if process.like.memory and printed else 1.0
-    return process.size * process.stacks * share
-
-
-def make_chip(
-    process: Process, tpp: Numeric, memory_bandwidth: Numeric, io_bandwidth: Numeric
-) -> Chip:
-    """A chip that is not made; where its figures are arrays, many of them, all with links or none.
-
-    Parameters
-    ----------
-    process : Process
-        What it is made of.
-    tpp : numeric
-        Total processing performance. [TOPS × bit]
-    memory_bandwidth, io_bandwidth : numeric
-        Of the memory; of link and PCIe, both directions added. [byte/s]
-    """
-    like, link = process.like, io_bandwidth - _host(process.like)
-    facts = {name: fact for name, fact in like.facts.items() if name == "process"}
-    scaleup = None
-    if like.scaleup is not None and np.all(np.asarray(link) > 0):
-        scaleup = Link(like.scaleup.name, like.scaleup.chips, cast("float", link / 2.0))
-    else:
-        facts["scaleup_domain"] = Fact(1.0, "chip", "derived", "derived")
-    return replace(
-        like,
-        id="frontier",
-        name="a chip that is not made",
-        status="not made",
-        market=process.market,
-        flops=cast(
-            "dict[str, float]",
-            {f: to_base(1.0, "TFLOPS") * tpp / BITS[f] for f in _formats(like)},
-        ),
-        memory=_capacity(process),
-        memory_spread=0.0,
-        memory_bandwidth=cast("float", memory_bandwidth),
-        scaleup=scaleup,
-        power=process.power,
-        die_area=process.die_area,
-        sold_in_us=process.sold_in_us,
-        facts=facts,
-        unverified=frozenset(),
-    )
-
-
-# -- speed ---------------------------------------------------------------------------------------
-
-
-def _legal_degrees(model: Model, chip: Chip, most: int) -> list[int]:
-    heads = [int(b.dims["heads"]) for b in model.layers if "heads" in b.dims]
-    reach = min(perf.reach(chip), most)
-    return [d for d in _DEGREES if d <= reach and all(h % d == 0 for h in heads)]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rate:
-    """Tokens per second of one chip at one degree, and what bounds the step."""
-
-    degree: int
-    tokens: Array
-    bound: Array
-
-
-_BOUNDS = np.array(["compute", "memory", "network", "host"])
-
-
-def _bound(
-    model: Model, made: Deployment, load: Workload, calibration: Calibration, shape: tuple[int, ...]
-) -> Array:
-    """What bounds a step that decodes alone."""
-    side = made.decode
-    context = load.isl + load.osl / 2.0
-    busy, _ = perf.step(
-        model, made, side, perf.Load(side.batch, context, 0.0, 0.0, side.batch), calibration
-    )
-    parts = (busy.compute, busy.memory, busy.network, busy.start)
-    found: Array = _BOUNDS[np.argmax([np.broadcast_to(p, shape) for p in parts], axis=0)]
-    return found
-
-
-def _at_degree(
-    model: Model, made: Deployment, load: Workload, calibration: Calibration, *, prefill: bool
-) -> _Rate | None:
-    """The best batch; None where not one sequence fits."""
-    asked = replace(load, osl=1.0) if prefill else load
-    limit = perf.estimate(model, asked, made, calibration, loop="static").batch_limit
-    most, shape = (
-        float(np.max(np.asarray(limit))),
-        np.shape(cast("Numeric", made.decode.chip.memory_bandwidth)),
-    )
-    if most < 1:
-        return None
-    steps = _BATCHES if prefill or load.tpot is None else _FINER
-    batch = np.unique(np.maximum(np.floor(most * steps), 1.0))
-    batch = batch.reshape(-1, *(1,) * len(shape))
-    made = replace(made, decode=replace(made.decode, batch=batch))
-    one = perf.estimate(model, asked, made, calibration, loop="static")
-    rate = np.asarray(one.throughput) * asked.isl if prefill else batch / np.asarray(one.tpot)
-    if not prefill and load.tpot is not None:
-        rate = np.where(np.asarray(one.tpot) <= load.tpot, rate, 0.0)
-    whole = (len(batch), *shape)
-    rate = np.broadcast_to(rate, whole)
-    best = np.argmax(rate, axis=0)[None]
-    bound = np.full(whole, "compute") if prefill else _bound(model, made, load, calibration, whole)
-    degree = int(made.decode.tp)
-    return _Rate(
-        degree,
-        np.take_along_axis(rate, best, 0)[0] / degree,
-        np.take_along_axis(bound, best, 0)[0],
-    )
-
-
-def _over_degrees(rates: Sequence[_Rate]) -> tuple[Array, Array, Array]:
-    """Tokens per second, chips and bound of the best degree."""
-    tokens = np.array([r.tokens for r in rates])
-    best = np.argmax(tokens, axis=0)[None]
-    bound = np.take_along_axis(np.array([r.bound for r in rates]), best, 0)[0]
-    chips = np.array([r.degree for r in rates], float)[best[0]]
-    return np.take_along_axis(tokens, best, 0)[0], chips, bound
-
-
-def speeds(
-    model: Model,
-    chip: Chip,
-    load: Workload,
-    calibration: Calibration,
-    *,
-    weights: str,
-    kv: str,
-    backend: str = "vllm",
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Tokens per second of one chip, in prefill and in decode, and the chips and bound of each.
-
-    Each is the best of the tensor-parallel degrees up to 8 and of the batches that fit.
-
-    Parameters
-    ----------
-    model : Model
-        What is served.
-    chip : Chip
-        Its rates and its memory bandwidth may be arrays.
-    load : Workload
-        Lengths.
-    calibration : Calibration
-        Fitted factors.
-    weights, kv, backend : str
-        Formats and engine.
-
-    Returns
-    -------
-    tuple of array
-        Prefill, decode [token/s], chips of each [chip], what bounds the decoding.
-
-    Raises
-    ------
-    Infeasible
-        If no number of these chips up to 8 holds the model.
-    """
-    chunk = float(engines.defaults(backend, chip).chunk)
-    made = [
-        Deployment(Side(chip, degree), weights, kv, backend, chunk)
-        for degree in _legal_degrees(model, chip, max(_DEGREES))
-    ]
-    found = []
-    for prefill in (True, False):
-        each = [_at_degree(model, one, load, calibration, prefill=prefill) for one in made]
-        rates = [rate for rate in each if rate is not None]
-        if not rates:
-            raise Infeasible(
-                f"{model.id} with {weights} weights does not fit on {max(_DEGREES)} of {chip.name}"
-            )
-        found.append(_over_degrees(rates))
-    (filled, first, _), (drained, last, bound) = found
-    return filled, drained, first, last, bound
-
-
 # -- the rule ------------------------------------------------------------------------------------
 
 
 def _plain(process: Process) -> dict[str, float | bool | str | None]:
     """What conditions may ask of a chip beside its figures."""
-    like, node = process.like, _number(process.like, "process")
+    like, node = process.like, number(process.like, "process")
     return {
         "dc": process.market == "datacenter",
         "sold_in_us": process.sold_in_us,
@@ -433,8 +139,8 @@ def _room(process: Process, most: float) -> edge.Room:
         from_base(process.die_area, "mm2"),
         most,
         float(np.floor(from_base(process.rate * process.stacks, "GB/s"))),
-        from_base(_host(process.like), "GB/s"),
-        from_base(_most_io(process.like), "GB/s"),
+        from_base(host_io(process.like), "GB/s"),
+        from_base(most_io(process.like), "GB/s"),
     )
 
 
@@ -442,9 +148,9 @@ def _rates(
     process: Process, rules: Sequence[Rule], room: edge.Room, calibration: Calibration
 ) -> tuple[float, ...]:
     """TPPs to look at, those first of which a chip with so many watts reaches most."""
-    most = make_chip(process, room.most, 1.0, _most_io(process.like))
+    most = make_chip(process, room.most, 1.0, most_io(process.like))
     tpp = edge.steps(rules, room, [room.most * float(np.exp(starved(most)))])
-    chips = make_chip(process, tpp, np.ones(tpp.shape), _most_io(process.like))
+    chips = make_chip(process, tpp, np.ones(tpp.shape), most_io(process.like))
     # Beyond what the watts feed all reach alike, to rounding: the least of them comes first.
     reached = np.round(np.log(tpp * scale(calibration, chips).compute), 9)
     return edge.rates(rules, room, map(float, tpp[np.lexsort((tpp, -reached))]))
@@ -459,27 +165,17 @@ def _joined(grids: Iterable[_Grid]) -> _Grid:
 def _grid(
     process: Process,
     rows: Sequence[_Row],
-    asked: tuple[Model, Workload, Calibration],
-    form: Mapping[str, str],
+    task: Task,
 ) -> _Grid:
     """Chips with their speeds, those with links and those without apart."""
-    model, load, calibration = asked
-    host, unit = from_base(_host(process.like), "GB/s"), to_base(1.0, "GB/s")
+    host, unit = from_base(host_io(process.like), "GB/s"), to_base(1.0, "GB/s")
     grids = []
     for linked in (True, False):
         some = [row for row in rows if (row[2] > host) is linked]
         if some:
             tpp, memory, io, inside = (np.array(column) for column in zip(*some, strict=True))
             chips = make_chip(process, tpp, unit * memory, unit * io)
-            found = speeds(
-                model,
-                chips,
-                load,
-                calibration,
-                weights=form["weights"],
-                kv=form["kv"],
-                backend=form["backend"],
-            )
+            found = speeds(task, chips)
             grids.append(_Grid(tpp, memory, io, inside, *found))
     return _joined(grids)
 
@@ -502,11 +198,10 @@ def _searched(
     process: Process,
     rules: Sequence[Rule],
     room: edge.Room,
-    asked: tuple[Model, Workload, Calibration],
-    form: Mapping[str, str],
+    task: Task,
 ) -> tuple[_Grid, Array]:
     """The chips that could be best, inside and without the rules, and the curve's bandwidths."""
-    rates = _rates(process, rules, room, asked[2])
+    rates = _rates(process, rules, room, task.calibration)
 
     def best(pairs: Iterable[tuple[float, float]]) -> list[_Row]:
         """Of each pair of bandwidths the chip inside that reaches most."""
@@ -519,9 +214,9 @@ def _searched(
     memory, pairs = edge.ends(rules, room)
     free = (rates[0], room.widest, room.whole)
     rows = [*best([*pairs, *edge.along(rules, room)]), (*free, edge.inside(rules, room, *free))]
-    grid = _grid(process, rows, asked, form)
+    grid = _grid(process, rows, task)
     if grid.inside.any() and (finer := best(edge.along(rules, room, _peaks(grid)))):
-        grid = _joined([grid, _grid(process, finer, asked, form)])
+        grid = _joined([grid, _grid(process, finer, task)])
     return grid, memory
 
 
@@ -569,27 +264,20 @@ def _figure(chip: Chip, name: str) -> float | None:
     return of.value
 
 
-def _timed(
-    chip: Chip, asked: tuple[Model, Workload, Calibration], form: Mapping[str, str]
-) -> tuple[Array, ...]:
+def _timed(chip: Chip, task: Task) -> tuple[Array, ...]:
     if not chip.flops:
         raise Infeasible("its rates are not published")
     if chip.memory is None or chip.memory_bandwidth is None:
         raise Infeasible("its memory or the bandwidth of that is not published")
-    model, load, calibration = asked
-    backend = form["backend"]
-    if backend not in engines.backends(chip):
-        backend = engines.backends(chip)[0]
-    return speeds(
-        model, chip, load, calibration, weights=form["weights"], kv=form["kv"], backend=backend
-    )
+    if task.backend not in engines.backends(chip):
+        task = replace(task, backend=engines.backends(chip)[0])
+    return speeds(task, chip)
 
 
 def _real(
     chip: Chip,
     rules: Sequence[Rule],
-    asked: tuple[Model, Workload, Calibration],
-    form: Mapping[str, str],
+    task: Task,
     to: str,
     most: Mapping[str, float],
 ) -> FrontierPoint:
@@ -607,13 +295,13 @@ def _real(
         inside=_inside(rules, chip, to),
     )
     try:
-        filled, drained, first, last, bound = _timed(chip, asked, form)
+        filled, drained, first, last, bound = _timed(chip, task)
     except ChipwiseError as error:
         point = replace(point, why=str(error))
         if chip.flops or not most:
             return point
         try:
-            filled, drained, *_ = _timed(replace(chip, flops=most), asked, form)
+            filled, drained, *_ = _timed(replace(chip, flops=most), task)
         except ChipwiseError:
             return point
         return replace(point, at_most=(float(filled), float(drained)))
@@ -667,24 +355,19 @@ def _check(rules: Sequence[Rule], process: Process) -> None:
         value = getattr(process, name)
         if not 0 < value < math.inf:
             raise BadInput(f"{name} is {value:g}; it must be above zero")
-    if not _formats(process.like):
+    if not formats(process.like):
         raise Infeasible(f"{process.like.name} publishes no rates; name another one")
 
 
 def frontier(
     rules: Sequence[Rule],
-    model: Model,
-    load: Workload,
+    task: Task,
     process: Process,
     *,
     catalog: Sequence[Chip],
     beside: Sequence[Chip],
-    calibration: Calibration,
     cut_down: Mapping[str, str],
     ceilings: Mapping[str, float],
-    weights: str,
-    kv: str = "bf16",
-    backend: str = "vllm",
     to: str = "CN",
 ) -> Frontier:
     """The fastest chips just inside some rules, beside those that are real.
@@ -693,24 +376,18 @@ def frontier(
     ----------
     rules : sequence of Rule
         All of them bind.
-    model : Model
+    task : Task
         What is served.
-    load : Workload
-        Lengths.
     process : Process
         What a chip can be made of.
     catalog : sequence of Chip
         Real chips, of which the best tell what the process gives.
     beside : sequence of Chip
         Real chips to show.
-    calibration : Calibration
-        Fitted factors.
     cut_down : mapping
         Chip made for a rule → the one that it was cut down from.
     ceilings : mapping
         Chip without published rates → the TPP that it cannot have reached. [TOPS × bit]
-    weights, kv, backend : str
-        Formats and engine.
     to : str
         Country of destination.
 
@@ -727,49 +404,35 @@ def frontier(
         given["tpp_per_area"].value * process.die_area,
         given["tpp_per_power"].value * process.power,
     )
-    form = {"weights": weights, "kv": kv, "backend": backend}
-    asked = (model, load, calibration)
-    grid, memory = _searched(process, rules, _room(process, most), asked, form)
-    everywhere = np.full(grid.tpp.shape, True)  # noqa: FBT003 - a mask
-    inside = grid.inside.astype(bool)
-    chosen = {
-        (name, where): _best(grid, *by, mask)
-        for name, by in (
-            ("prefill", (grid.prefill, grid.decode)),
-            ("decode", (grid.decode, grid.prefill)),
-        )
-        for where, mask in (("inside", inside), ("free", everywhere))
-    }
-    picked = {k: None if at is None else _point(grid, at, process) for k, at in chosen.items()}
-    ends = [
-        grid.memory[at] for (_, where), at in chosen.items() if where == "inside" and at is not None
-    ]
-    rows = [
-        _best(grid, grid.decode, grid.prefill, inside & (grid.memory == m))
-        for m in np.unique([*memory, *ends])
-    ]
+    grid, memory = _searched(process, rules, _room(process, most), task)
+    inside, everywhere = grid.inside.astype(bool), np.ones(grid.tpp.shape, bool)
+    by = {"prefill": (grid.prefill, grid.decode), "decode": (grid.decode, grid.prefill)}
+    best = {name: _best(grid, *speed, inside) for name, speed in by.items()}
+    free = {name: _best(grid, *speed, everywhere) for name, speed in by.items()}
+    edges = np.unique([*memory, *(grid.memory[at] for at in best.values() if at is not None)])
+    rows = [_best(grid, *by["decode"], inside & (grid.memory == m)) for m in edges]
+
+    def point(at: int | None) -> FrontierPoint | None:
+        return None if at is None else _point(grid, at, process)
+
     wholes = {c.id: c for c in catalog}
     bounds = {
         chip.id: _most_rates(wholes.get(cut_down.get(chip.id, "")), ceilings.get(chip.id))
         for chip in beside
     }
-    real = tuple(_real(chip, rules, asked, form, to, bounds[chip.id]) for chip in beside)
-    free_prefill, free_decode = picked["prefill", "free"], picked["decode", "free"]
+    real = tuple(_real(chip, rules, task, to, bounds[chip.id]) for chip in beside)
+    free_prefill, free_decode = point(free["prefill"]), point(free["decode"])
     assert free_prefill is not None
     assert free_decode is not None
     return Frontier(
         tuple(rules),
-        model,
-        load,
+        task,
         process,
         {**given, "tpp": Limit(most, "")},
-        weights,
-        kv,
-        backend,
         tuple(_point(grid, at, process) for at in rows if at is not None),
         real,
-        picked["prefill", "inside"],
-        picked["decode", "inside"],
+        point(best["prefill"]),
+        point(best["decode"]),
         free_prefill,
         free_decode,
         _worth(real, cut_down),

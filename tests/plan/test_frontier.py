@@ -14,13 +14,13 @@ from chipwise import api, catalog, policy
 from chipwise.catalog.stacks import cut_down
 from chipwise.cli import main
 from chipwise.errors import BadInput, Infeasible, UnknownName
-from chipwise.plan.frontier import limits, make_chip, speeds
+from chipwise.plan.process import limits, make_chip
+from chipwise.plan.speed import speeds
 from chipwise.tables import number
 from chipwise.tables.kinds import KINDS
 from chipwise.units import to_base
 
 LOAD = api.workload(2048, 128)
-FORM = {"weights": "fp8", "kv": "bf16"}
 OCTOBER = ("us-2023-10-3A090b",)
 
 
@@ -160,7 +160,7 @@ def test_every_point_is_inside_by_the_rules_own_words(october):
 def test_a_grid_of_chips_is_as_fast_as_each_of_them(october):
     point = october.decode
     chip = make_chip(october.process, point.tpp, point.memory_bandwidth, point.io_bandwidth)
-    alone = speeds(october.model, chip, LOAD, catalog.calibration(), **FORM)
+    alone = speeds(october.task, chip)
     assert float(alone[0]) == pytest.approx(point.prefill)
     assert float(alone[1]) == pytest.approx(point.decode)
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chipwise import api, catalog, policy
-from chipwise.plan.frontier import make_chip, speeds
+from chipwise import api, policy
+from chipwise.plan.process import make_chip
+from chipwise.plan.speed import speeds
 from chipwise.units import to_base
 from tests.draws import draws
 
@@ -34,7 +35,7 @@ def found(rule, model="llama-2-13b", **process):
 def many(best, tpp, memory, io):
     """Chips of whole figures, and their speeds."""
     chips = make_chip(best.process, tpp, to_base(1.0, "GB/s") * memory, to_base(1.0, "GB/s") * io)
-    return speeds(best.model, chips, LOAD, catalog.calibration(), weights=best.weights, kv=best.kv)
+    return speeds(best.task, chips)
 
 
 def inside(best, tpp, memory, io):
