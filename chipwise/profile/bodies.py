@@ -14,7 +14,8 @@ from typing import Any
 
 from chipwise.perf.formats import KV_WIDTH, WEIGHT_WIDTH
 from chipwise.profile.cases import Case
-from chipwise.profile.devices import Body, Device, load, place
+from chipwise.profile.devices import Device, load, place
+from chipwise.profile.timing import Body
 
 __all__ = ["bodies", "copies", "element", "formats"]
 

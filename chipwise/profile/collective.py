@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chipwise.profile.cases import Case
-from chipwise.profile.devices import Device, Timing, clock, load, stopwatch
+from chipwise.profile.devices import Device, load
+from chipwise.profile.timing import Timing, clock, stopwatch
 
 __all__ = ["sums"]
 

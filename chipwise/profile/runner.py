@@ -16,17 +16,8 @@ from chipwise.errors import BadInput
 from chipwise.profile.bodies import bodies
 from chipwise.profile.cases import Case, key
 from chipwise.profile.collective import sums
-from chipwise.profile.devices import (
-    Device,
-    Timing,
-    apart,
-    clock,
-    load,
-    pause,
-    state,
-    stopwatch,
-    timed,
-)
+from chipwise.profile.devices import Device, load, pause, state
+from chipwise.profile.timing import Timing, apart, clock, stopwatch, timed
 from chipwise.profile.transformer import between, forward
 
 __all__ = ["FORM", "measure", "read", "time_case"]

@@ -14,7 +14,8 @@ from typing import Any
 
 from chipwise.profile.bodies import copies, element
 from chipwise.profile.cases import Case
-from chipwise.profile.devices import Body, Device, load, place
+from chipwise.profile.devices import Device, load, place
+from chipwise.profile.timing import Body
 
 __all__ = ["CONFIGS", "between", "forward", "steps"]
 
@@ -124,7 +125,7 @@ def between(
     device : Device
         Where it runs.
     aside : callable
-        From `devices.apart`.
+        From `timing.apart`.
     """
     torch = load()
     made = {"device": place(device), "dtype": element(torch, case.format)}
