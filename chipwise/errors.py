@@ -6,7 +6,6 @@ ChipwiseError
 │   ├── UnitError        a unit that is not known, or of another kind
 │   └── BadFact          file, line or key, attribute, what was expected
 ├── Infeasible           a well-formed question without a solution: which limit binds, by how much
-├── Undecidable          a rule needs a fact that nobody published; names the fact
 └── NotCalibrated        no factor covers this operator on this chip; names the nearest
 
 `BadInput` ends the program with exit code 2, every other one with 1.
@@ -23,7 +22,6 @@ __all__ = [
     "ChipwiseError",
     "Infeasible",
     "NotCalibrated",
-    "Undecidable",
     "UnitError",
     "UnknownName",
 ]
@@ -67,10 +65,6 @@ class BadFact(BadInput):
 
 class Infeasible(ChipwiseError):
     """A well-formed question without a solution: which limit binds, and by how much."""
-
-
-class Undecidable(ChipwiseError):
-    """A rule that needs a fact which nobody published; names the fact."""
 
 
 class NotCalibrated(ChipwiseError):

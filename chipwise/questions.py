@@ -7,7 +7,7 @@ options as keys. One that is absent takes the default of `api`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,7 @@ __all__ = [
     "train",
 ]
 
-_ASK = (
-    *("cost", "region", "to", "route", "on", "origin", "end_user", "include"),
-    *("gpus", "simulate", "calibration", "seed"),
-)
+_ASK = tuple(each.name for each in fields(api.Ask) if each.name != "prices")
 _LOAD = ("load", "rate", "ttft", "tpot", "percentile", "prefix_hit")
 _DEGREES = ("tp", "pp", "ep", "dp")
 _CHOICE = ("mode", "kv", "backend", "chunk", "link")

@@ -21,7 +21,7 @@ from chipwise.tables import Sheet
 from chipwise.tables.kinds import KINDS
 from chipwise.words import say
 
-__all__ = ["REPORTED", "html"]
+__all__ = ["REPORTED", "html", "templates"]
 
 # Kinds of answers of which a report can be made.
 REPORTED = ("estimate", "plan", "simulate", "train", "train_mixed", "fleet", "validate")
@@ -84,17 +84,26 @@ def _figure(chart: figures.Chart) -> tuple[str, str]:
     return Markup(plot.inline(chart)), chart["reading"]  # noqa: S704
 
 
-@lru_cache(maxsize=1)
-def _template() -> Any:
-    """The page; text is escaped, and a name that is missing is an error."""
-    made = Environment(
-        loader=PackageLoader("chipwise", "pages"),
+def templates(folder: str) -> Environment:
+    """Pages of a folder; text is escaped, and a name that is missing is an error.
+
+    Parameters
+    ----------
+    folder : str
+        Of the package.
+    """
+    return Environment(
+        loader=PackageLoader("chipwise", folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return made.get_template("report.html")
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    return templates("pages").get_template("report.html")
 
 
 def _grounds(answer: Any) -> Iterator[_Ground]:

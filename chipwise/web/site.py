@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from chipwise import catalog
 from chipwise.errors import BadInput, ChipwiseError
+from chipwise.report import templates
 from chipwise.tables import short
 from chipwise.words import LANGUAGES, say, told
 
@@ -91,13 +92,7 @@ def show(
 
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("chipwise", "pages/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = templates("pages/templates")
     made.filters["chip_id"] = _chip_id
     made.globals |= {
         "nav": NAV,
