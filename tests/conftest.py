@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -30,6 +31,11 @@ def _only_loopback(self: socket.socket, address: object) -> object:
     if host not in ("127.0.0.1", "::1", "localhost", ""):
         raise AssertionError(f"a test reached for the network: {address}")
     return _connect(self, address)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and read by now stays: no collection of garbage walks it again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -66,6 +66,7 @@ def model_ids() -> tuple[str, ...]:
     return tuple(entry["id"] for entry in index()["models"])
 
 
+@lru_cache(maxsize=1)
 def sources() -> Mapping[str, Mapping[str, Any]]:
     """What the source keys of facts stand for: title, url, day of retrieval."""
     return read_toml(DATA / "sources.toml")

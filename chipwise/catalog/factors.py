@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,10 @@ def read_calibration(path: Path) -> Calibration:
         ) from None
 
 
+# Read once; one's own are read each time, since they may have changed.
+_general = lru_cache(maxsize=1)(lambda: read_calibration(DATA / "calibration.json"))
+
+
 def calibration(name: str = "general") -> Calibration:
     """Fitted factors by name: ``general`` ships with chipwise; else one's own, or a file's path.
 
@@ -90,9 +95,9 @@ def calibration(name: str = "general") -> Calibration:
     UnknownName
         If there is neither.
     """
-    path = DATA / "calibration.json" if name == "general" else Path(name)
-    if name != "general" and name in own_calibrations():
-        path = own_path("calibrations", name)
+    if name == "general":
+        return _general()
+    path = own_path("calibrations", name) if name in own_calibrations() else Path(name)
     if not path.is_file():
         raise UnknownName("calibration", name, ["general", *own_calibrations()])
     return read_calibration(path)

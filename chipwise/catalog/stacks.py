@@ -14,6 +14,7 @@ from chipwise.types import Fact
 __all__ = ["Stack", "beside", "ceilings", "companions", "cut_down", "like", "stack", "stacks"]
 
 _PATH = DATA / "frontier.toml"
+_content = lru_cache(maxsize=1)(lambda: read_toml(_PATH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def stacks() -> Mapping[str, Stack]:
             read_fact(_PATH, f"memory.{name}", "number", "GB/s", entry["rate"]),
             read_fact(_PATH, f"memory.{name}", "number", "GB", entry["size"]),
         )
-        for name, entry in read_toml(_PATH)["memory"].items()
+        for name, entry in _content()["memory"].items()
     }
 
 
@@ -53,27 +54,27 @@ def stack(name: str) -> Stack:
 
 def cut_down() -> Mapping[str, str]:
     """Chips made for a rule → the one that each was cut down from."""
-    found: Mapping[str, str] = read_toml(_PATH)["cut_down"]
+    found: Mapping[str, str] = _content()["cut_down"]
     return found
 
 
 def beside() -> tuple[str, ...]:
     """Other chips that are shown beside those that are not made."""
-    return tuple(read_toml(_PATH)["beside"])
+    return tuple(_content()["beside"])
 
 
 def like() -> str:
     """The chip that one which is not made is like, unless another is named."""
-    return str(read_toml(_PATH)["like"])
+    return str(_content()["like"])
 
 
 def ceilings() -> Mapping[str, float]:
     """Chips without published rates → the TPP that each cannot have reached. [TOPS × bit]"""
-    raw = read_toml(_PATH)["ceiling"]
+    raw = _content()["ceiling"]
     facts = {chip: read_fact(_PATH, chip, "number", "1", each) for chip, each in raw.items()}
     return {chip: float(fact.value) for chip, fact in facts.items()}  # type: ignore[arg-type]
 
 
 def companions(rule: str) -> tuple[str, ...]:
     """Rules whose items a rule leaves out, since they are caught by those."""
-    return tuple(read_toml(_PATH)["together"].get(rule, ()))
+    return tuple(_content()["together"].get(rule, ()))
