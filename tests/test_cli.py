@@ -17,7 +17,7 @@ import pytest
 from rich.cells import cell_len
 
 from chipwise import types
-from chipwise.cli import app, main, output
+from chipwise.cli import app, main, output, simulate
 from chipwise.errors import BadInput
 from chipwise.perf import training
 from chipwise.serving import door
@@ -78,6 +78,13 @@ def test_every_command_has_an_example_and_a_form_and_a_language(run, name):
     # A page has both in its own ways: links to JSON and CSV, a switch of languages.
     for option in () if name == "web" else ("--format [table|json|csv]", "--lang [en|zh]"):
         assert option in out
+
+
+def test_every_option_of_simulate_stands_in_one_section_of_its_help():
+    listed = [name for names in simulate.SECTIONS.values() for name in names.split()]
+    options = {p.name for p in app.commands["simulate"].params} - {"model"} | {"help"}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == options
 
 
 def test_without_a_command_it_helps(run):

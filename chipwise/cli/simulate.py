@@ -24,11 +24,11 @@ from chipwise.cli.inputs import (
 )
 from chipwise.cli.output import REPORT, check_path, reply, write
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "SECTIONS"]
 
 _COUNT = Whole(1, 10_000_000)
 _REQUESTS = ("id", "arrival", "prompt", "output", "cached_tokens", "ttft", "finish", "preemptions")
-_SECTIONS = {
+SECTIONS = {
     "Model": "chip tp pp ep dp weights kv backend chunk calibration",
     "In place of a model": "step_time step_table kv_blocks",
     "Load": "trace rate burstiness concurrency isl osl low lengths prefix turns pause requests "
@@ -51,7 +51,7 @@ class _Sections(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options of each section, in the order in which they are declared."""
-        for title, names in _SECTIONS.items():
+        for title, names in SECTIONS.items():
             records = [
                 record
                 for param in self.get_params(ctx)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,35 +114,9 @@ def priced(
     if found == "seen" and not corrected:
         found = "stack"
     unverified = _unverified(made, model)
-    speed = [f for f in unverified if not f.endswith(("power", "die_area"))]
-    full = float(np.asarray(one.throughput))
-    rate = simulated.get("throughput", full)
-    if workload.rate is not None:
-        rate = min(workload.rate * float(np.max(workload.osl)), full)
-    power = float(np.asarray(one.power))
-    if rate < full:
-        # Beyond what they draw when ready, chips draw in proportion to what they serve.
-        idle = terms.calibration.shapes["power_ready"] * _rated_power(made)
-        power = idle + (power - idle) * rate / full
-    values = {
-        "ttft": simulated.get("ttft_mean", float(np.asarray(one.ttft))),
-        "tpot": simulated.get("tpot_mean", float(np.asarray(one.tpot))),
-        "throughput": rate,
-        "power": power,
-        "energy": power / rate,
-    }
-    quantities = {}
-    for name, value in values.items():
-        key = name if name in ("ttft", "tpot") else "throughput"
-        width = intervals.half_width(terms.calibration, found, key, farthest, len(speed))
-        own = intervals.own_width(terms.calibration, model, side.chip, made.backend, key)
-        # One's own runs measured what the unverified facts only say.
-        if own is not None and made.prefill is None:
-            width = own
-        quantities[name] = intervals.widen(value, width)
-    # Chips are capped at their rating, however far off the rest may be.
-    draw = quantities["power"]
-    quantities["power"] = replace(draw, high=max(min(draw.high, _rated_power(made)), power))
+    values = _values(made, one, simulated, workload, terms.calibration)
+    power = values["power"]
+    quantities = _bounded(values, made, model, terms.calibration, (found, farthest), unverified)
     usd = _hourly(made, power / float(np.asarray(one.chips)), terms)
     token = _per_token(usd, quantities["throughput"]) if usd else None
     # Where nobody published what a chip draws, energy is unknown, and what follows from it too.
@@ -165,6 +139,59 @@ def priced(
         rests_on_unverified=unverified,
         considered=1,
     )
+
+
+def _values(
+    made: Deployment,
+    one: Estimate,
+    simulated: Mapping[str, float],
+    workload: Workload,
+    calibration: Calibration,
+) -> dict[str, float]:
+    """Latencies, rate, power and energy of a deployment, as simulated where it was."""
+    full = float(np.asarray(one.throughput))
+    rate = simulated.get("throughput", full)
+    if workload.rate is not None:
+        rate = min(workload.rate * float(np.max(workload.osl)), full)
+    power = float(np.asarray(one.power))
+    if rate < full:
+        # Beyond what they draw when ready, chips draw in proportion to what they serve.
+        idle = calibration.shapes["power_ready"] * _rated_power(made)
+        power = idle + (power - idle) * rate / full
+    return {
+        "ttft": simulated.get("ttft_mean", float(np.asarray(one.ttft))),
+        "tpot": simulated.get("tpot_mean", float(np.asarray(one.tpot))),
+        "throughput": rate,
+        "power": power,
+        "energy": power / rate,
+    }
+
+
+def _bounded(
+    values: Mapping[str, float],
+    made: Deployment,
+    model: Model,
+    calibration: Calibration,
+    basis: tuple[str, Chip],
+    unverified: Sequence[str],
+) -> dict[str, Interval]:
+    """Quantities with their intervals by a basis and its farthest chip."""
+    found, farthest = basis
+    side = made.decode
+    speed = [f for f in unverified if not f.endswith(("power", "die_area"))]
+    quantities = {}
+    for name, value in values.items():
+        key = name if name in ("ttft", "tpot") else "throughput"
+        width = intervals.half_width(calibration, found, key, farthest, len(speed))
+        own = intervals.own_width(calibration, model, side.chip, made.backend, key)
+        # One's own runs measured what the unverified facts only say.
+        if own is not None and made.prefill is None:
+            width = own
+        quantities[name] = intervals.widen(value, width)
+    # Chips are capped at their rating, however far off the rest may be.
+    draw, rated = quantities["power"], _rated_power(made)
+    quantities["power"] = replace(draw, high=max(min(draw.high, rated), values["power"]))
+    return quantities
 
 
 def _basis(made: Deployment, model: Model, calibration: Calibration) -> tuple[str, Chip]:
