@@ -27,6 +27,7 @@ __all__ = [
     "Whole",
     "Wholes",
     "config_option",
+    "degree_options",
     "engine_options",
     "grid",
     "law_options",
@@ -34,6 +35,8 @@ __all__ = [
     "output_options",
     "report_option",
     "roofline_option",
+    "target_options",
+    "together",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -198,7 +201,9 @@ POSITIVE = Number(0.0, 1e9, open_low=True)
 SHARE = Number(0.0, 1.0, open_high=True)
 
 
-def _together(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+def together(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    """Several options as one decorator, in the order in which help shows them."""
+
     def decorate(command: _F) -> _F:
         for option in reversed(options):
             command = option(command)
@@ -207,9 +212,36 @@ def _together(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     return decorate
 
 
+def degree_options(command: _F) -> _F:
+    """--tp, --pp, --ep and --dp of one deployment."""
+    return together(
+        click.option("--tp", type=DEGREE, default=1, show_default=True, help="Tensor parallel."),
+        click.option("--pp", type=DEGREE, default=1, show_default=True, help="Pipeline stages."),
+        click.option("--ep", type=DEGREE, default=1, show_default=True, help="Expert parallel."),
+        click.option(
+            "--dp", type=DEGREE, default=1, show_default=True, help="Data-parallel attention."
+        ),
+    )(command)
+
+
+def target_options(command: _F) -> _F:
+    """--ttft, --tpot and the share of the requests that keep them."""
+    return together(
+        click.option("--ttft", type=POSITIVE, help="Limit of the time to the first token, in s."),
+        click.option("--tpot", type=POSITIVE, help="Limit of the time per output token, in s."),
+        click.option(
+            "--percentile",
+            type=Number(0.0, 100.0, open_low=True, open_high=True),
+            default=99.0,
+            show_default=True,
+            help="Share of the requests that keep the limits, in %.",
+        ),
+    )(command)
+
+
 def output_options(command: _F) -> _F:
     """--format and --lang, which every command has."""
-    return _together(
+    return together(
         click.option(
             "--format",
             "form",
@@ -277,7 +309,7 @@ def _to_report(ctx: click.Context, _: click.Parameter, path: Path | None) -> Non
 
 def law_options(command: _F) -> _F:
     """Where a chip goes, by which route, on which day."""
-    return _together(
+    return together(
         click.option(
             "--to", type=Country(), default="CN", show_default=True, help="Country of destination."
         ),
@@ -298,7 +330,7 @@ def law_options(command: _F) -> _F:
 
 def money_options(command: _F) -> _F:
     """Whose cost, at which prices, where."""
-    return _together(
+    return together(
         click.option(
             "--cost",
             type=click.Choice(["own", "rent"]),
@@ -324,7 +356,7 @@ def money_options(command: _F) -> _F:
 
 def engine_options(command: _F) -> _F:
     """Formats, engine, its token budget; which calibration."""
-    return _together(
+    return together(
         click.option(
             "--kv",
             default="auto",

@@ -8,23 +8,24 @@ from typing import Any
 import click
 
 from chipwise.cli.inputs import (
-    DEGREE,
     FILE,
     LENGTH,
     POSITIVE,
     SHARE,
     Names,
-    Number,
     Rate,
     Whole,
     Wholes,
     config_option,
+    degree_options,
     engine_options,
     law_options,
     money_options,
     output_options,
     report_option,
     roofline_option,
+    target_options,
+    together,
 )
 from chipwise.cli.output import check_path, progress, reply, say_out, write
 from chipwise.tables.written import as_json
@@ -50,18 +51,16 @@ class _Batch(click.ParamType[int | str]):
 
 def _load_options(command: Any) -> Any:
     """Lengths of the load, or a usual one."""
-    for option in (
-        click.option(
-            "--prefix-hit", type=SHARE, default=0.0, help="Share of the prompt in the prefix cache."
-        ),
+    return together(
+        click.option("--isl", type=LENGTH, help="Prompt tokens."),
+        click.option("--osl", type=LENGTH, help="Output tokens."),
         click.option(
             "--load", help="A usual load: chat, code, retrieval, reasoning, agent, batch."
         ),
-        click.option("--osl", type=LENGTH, help="Output tokens."),
-        click.option("--isl", type=LENGTH, help="Prompt tokens."),
-    ):
-        command = option(command)
-    return command
+        click.option(
+            "--prefix-hit", type=SHARE, default=0.0, help="Share of the prompt in the prefix cache."
+        ),
+    )(command)
 
 
 @click.command(
@@ -71,10 +70,7 @@ def _load_options(command: Any) -> Any:
 )
 @click.argument("model")
 @click.option("--chip", required=True, help="Chip of the catalog, or a TOML file of your own.")
-@click.option("--tp", type=DEGREE, default=1, show_default=True, help="Tensor parallel.")
-@click.option("--pp", type=DEGREE, default=1, show_default=True, help="Pipeline stages.")
-@click.option("--ep", type=DEGREE, default=1, show_default=True, help="Expert parallel.")
-@click.option("--dp", type=DEGREE, default=1, show_default=True, help="Data-parallel attention.")
+@degree_options
 @click.option("--batch", type=_Batch(), help="Sequences of one static batch, or max: what fits.")
 @click.option("--concurrency", type=_COUNT, help="Clients of a closed loop, in place of a batch.")
 @_load_options
@@ -104,15 +100,7 @@ def estimate(*, form: str, lang: str, **given: Any) -> None:
 @click.option("--chips", type=Names(), required=True, help="Chips to choose from.")
 @_load_options
 @click.option("--rate", type=POSITIVE, help="Requests per second; without it a closed loop.")
-@click.option("--ttft", type=POSITIVE, help="Limit of the time to the first token, in s.")
-@click.option("--tpot", type=POSITIVE, help="Limit of the time per output token, in s.")
-@click.option(
-    "--percentile",
-    type=Number(0.0, 100.0, open_low=True, open_high=True),
-    default=99.0,
-    show_default=True,
-    help="Share of the requests that keep the limits, in %.",
-)
+@target_options
 @click.option("--gpus", type=_COUNT, help="Chips of one kind at most.")
 @click.option(
     "--mode",

@@ -18,9 +18,11 @@ from chipwise.cli.inputs import (
     Rate,
     Whole,
     config_option,
+    degree_options,
     engine_options,
     output_options,
     report_option,
+    target_options,
 )
 from chipwise.cli.output import REPORT, check_path, reply, write
 
@@ -92,10 +94,7 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
 )
 @click.argument("model", required=False)
 @click.option("--chip", help="Chip of the catalog, or a TOML file of your own.")
-@click.option("--tp", type=DEGREE, default=1, show_default=True, help="Tensor parallel.")
-@click.option("--pp", type=DEGREE, default=1, show_default=True, help="Pipeline stages.")
-@click.option("--ep", type=DEGREE, default=1, show_default=True, help="Expert parallel.")
-@click.option("--dp", type=DEGREE, default=1, show_default=True, help="Data-parallel attention.")
+@degree_options
 @click.option("--weights", help="Format of the weights.  [default: the maker's]")
 @engine_options
 @click.option(
@@ -237,15 +236,7 @@ class _Seconds(click.ParamType[tuple[float, ...]]):
     help="Prefill apart, on so many engines.  [default: 1]",
 )
 @click.option("--link", type=Rate(), help="Link that carries KV, such as 400Gbit/s.")
-@click.option("--ttft", type=POSITIVE, help="Limit of the time to the first token, in s.")
-@click.option("--tpot", type=POSITIVE, help="Limit of the time per output token, in s.")
-@click.option(
-    "--percentile",
-    type=Number(0.0, 100.0, open_low=True, open_high=True),
-    default=99.0,
-    show_default=True,
-    help="Share of the requests that --find-rate lets keep the limits, in %.",
-)
+@target_options
 @click.option(
     "--find-rate", is_flag=True, help="Find the highest rate at which the limits are kept."
 )

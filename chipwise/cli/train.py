@@ -16,6 +16,7 @@ from chipwise.cli.inputs import (
     money_options,
     output_options,
     report_option,
+    together,
 )
 from chipwise.cli.output import reply
 
@@ -53,15 +54,16 @@ def _layout_options(command: Any) -> Any:
         ("--interleave", "Model chunks of a pipeline stage."),
         ("--micro", "Sequences of a micro-batch."),
     )
-    for flag, text in reversed(named):
-        command = click.option(flag, type=_COUNT, help=text)(command)
-    command = click.option(
-        "--shard", type=Whole(0, 3), help="ZeRO stage; 3 shards the weights too (FSDP)."
-    )(command)
-    return click.option(
-        "--recompute",
-        type=click.Choice(["none", "selective", "half", "full"]),
-        help="Activations computed a second time.",
+    return together(
+        *(click.option(flag, type=_COUNT, help=text) for flag, text in named),
+        click.option(
+            "--shard", type=Whole(0, 3), help="ZeRO stage; 3 shards the weights too (FSDP)."
+        ),
+        click.option(
+            "--recompute",
+            type=click.Choice(["none", "selective", "half", "full"]),
+            help="Activations computed a second time.",
+        ),
     )(command)
 
 
