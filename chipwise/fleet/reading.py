@@ -54,7 +54,7 @@ def read(content: Mapping[str, Any], source: str) -> Problem:
     Returns
     -------
     Problem
-        Without throughput and law, which `chipwise.fleet.fill` adds.
+        Without throughput and law, which `with_rates` and `with_law` add.
 
     Raises
     ------

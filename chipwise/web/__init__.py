@@ -1,8 +1,8 @@
 """The page: questions asked and answered in a browser, and as JSON.
 
-`forms` what may be asked · `pages` one function for each page · `charts` answers → what is drawn ·
-`jobs` questions in hand · `work` the process that answers one · `safety` who may ask · `site` how a
-page is drawn.
+`forms` what may be asked · `home`, `pages`, `law` one function for each page · `api` answers for
+programs · `jobs` questions in hand · `work` the process that answers one · `safety` who may ask ·
+`site` how a page is drawn · `server` the routes.
 """
 
 from chipwise.web.server import application, serve
