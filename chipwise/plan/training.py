@@ -463,7 +463,7 @@ def _power(chip: Chip, estimate: TrainingStep) -> float | None:
 def _unverified(training: Training, chip: Chip) -> tuple[str, ...]:
     used = {"memory", "usable_memory", "memory_bandwidth", "scaleup_bandwidth", "power"}
     used.add(f"flops.{training.precision}")
-    return tuple(sorted(used & chip.unverified))
+    return tuple(f"{chip.id}.{each}" for each in sorted(used & chip.unverified))
 
 
 def _best(
