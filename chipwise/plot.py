@@ -344,6 +344,15 @@ _PAINT: Mapping[str, Callable[[Axes, Chart], None]] = {
 }
 
 
+# Commands whose answers have a kind of another name.
+_COMMANDS = {
+    "policy_timeline": "policy --timeline",
+    "policy_all": "policy --all",
+    "landscape": "policy --map",
+    "train_mixed": "train --mix",
+    "compare": "the page that compares",
+}
+
 # -- drawing -------------------------------------------------------------------------------------
 
 
@@ -372,10 +381,12 @@ def draw(name: str, kind: str, answer: Answer, lang: str) -> tuple[Figure, str]:
         raise BadInput(f"unknown figure {name!r}; there are {', '.join(FIGURES)}")
     kinds = FIGURES[name].kinds
     if kind not in kinds:
-        raise BadInput(f"{name} is drawn of answers of {' or '.join(kinds)}, not of {kind}")
+        asked = " or ".join(_COMMANDS.get(each, each) for each in kinds)
+        raise BadInput(f"{name} is drawn of answers of {asked}, not of {_COMMANDS.get(kind, kind)}")
     chart = figures.chart(name, answer, lang)
     if chart is None:
-        raise Infeasible(f"this answer of {kind} has nothing that {name} could show")
+        answered = _COMMANDS.get(kind, kind)
+        raise Infeasible(f"this answer of {answered} has nothing that {name} could show")
     return _painted(chart), chart["reading"]
 
 
