@@ -329,7 +329,9 @@ def _outcomes(path: Path, form: str) -> Iterable[tuple[bool, str | None]]:
     if form == "parquet":
         import polars as pl  # noqa: PLC0415
 
-        return list(pl.read_parquet(path, columns=["feasible", "error"]).iter_rows())
+        # A folder may be called `*`.
+        rows = pl.read_parquet(path, columns=["feasible", "error"], glob=False)
+        return list(rows.iter_rows())
     with path.open(encoding="utf-8", newline="") as file:
         return [(row["feasible"] == "True", row["error"]) for row in csv.DictReader(file)]
 

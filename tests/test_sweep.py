@@ -91,6 +91,15 @@ def test_what_is_missing_is_made_again_and_nothing_else(tmp_path, form):
     assert told == [(4, 6), (5, 6), (6, 6)]
 
 
+def test_signs_in_a_folders_name_are_its_name(tmp_path, monkeypatch):
+    pytest.importorskip("polars")
+    monkeypatch.setattr(
+        sweep, "spread", lambda function, items, **_: ((i, function(i)) for i in items)
+    )
+    found = run(SMALL, tmp_path / "a*[b", form="parquet")
+    assert (found.rows, found.feasible) == (6, 6)
+
+
 def test_another_sweep_is_not_written_over(tmp_path):
     sweep._claim(tmp_path / "a", {"part": 1})
     sweep._claim(tmp_path / "a", {"part": 1})
