@@ -916,6 +916,12 @@ def test_of_what_is_open_only_the_stricter_is_named() -> None:
     assert unknown(made(cases=cases)) == (OPEN, "memory_bandwidth")
     mild = made("m", effect="relax", relaxes=("mine",), condition=wide, outcome="prohibited")
     assert unknown(made(cases=cases[:1]), mild) == (OPEN,)
+    # Of several relaxations that could change something each is.
+    each = (
+        made(name, effect="relax", relaxes=("strict",), condition=condition, outcome=outcome)
+        for name, condition, outcome in (("a", OPEN, "discouraged"), ("b", wide, "notify"))
+    )
+    assert unknown(made("strict", outcome="prohibited"), *each) == (OPEN, "memory_bandwidth")
 
 
 def test_a_doubt_is_judged_by_the_facts_as_stated() -> None:
