@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chipwise import api, catalog, fleet
+from chipwise import answers, api, catalog, fleet
 from chipwise.fleet.cutoff import cut_cost
 
 ROOT = Path(__file__).parents[1]
@@ -174,10 +174,11 @@ def as_toml(numbers: dict[str, Any]) -> str:
 
 def main() -> dict[str, Any]:
     start = time.perf_counter()
-    found = fleet.told(api.fleet(EXAMPLE))
+    calibration = catalog.calibration().id
+    found = answers.fleet(api.fleet(EXAMPLE), calibration)
     seconds = time.perf_counter() - start
     made = api.fleet_problem(EXAMPLE)
-    more = fleet.told(
+    more = answers.fleet(
         api.fleet(
             EXAMPLE,
             cut_offs=[BASE],
@@ -185,10 +186,11 @@ def main() -> dict[str, Any]:
             regret=True,
             spares=("h200", (0.0, 500.0, 1000.0, 2000.0)),
             rolling=(8, 4),
-        )
+        ),
+        calibration,
     )
     answer = {
-        "calibration": catalog.calibration().id,
+        "calibration": calibration,
         "as_of": catalog.as_of().isoformat(),
         "plan_s": seconds,
         "plan": {k: found[k] for k in ("objective_usd", "gap", "unserved_share", "cost_usd")},
