@@ -46,13 +46,14 @@ class Size:
 
 
 _MI = 2**20
-# A core computes some ten Gflop/s, an accelerator some hundred Tflop/s.
+# A core computes some ten Gflop/s, an accelerator some hundred Tflop/s. Rows lie closer where
+# libraries change kernels: a core's product of three rows may take half again that of two.
 SMALL = Size(
     products=(
         *((768, 512), (512, 512), (2816, 512), (512, 1408)),
         *((1536, 1024), (1024, 1024), (5632, 1024), (1024, 2816), (8192, 1024)),
     ),
-    rows=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+    rows=(1, 2, 3, 5, 8, 16, 32, 64, 128, 256, 512),
     caches=((8, 2, 64), (16, 8, 64)),
     batches=(1, 4, 16),
     contexts=(64, 256, 1024, 4096),
@@ -75,7 +76,7 @@ LARGE = Size(
     flops=1e13,
 )
 # Sequences or a prompt with which a layer's norms, rotation, residuals and activation are timed.
-_ELEMENTWISE = ((1, 0), (8, 0), (32, 0), (0, 64), (0, 512))
+_ELEMENTWISE = ((1, 0), (4, 0), (16, 0), (48, 0), (0, 64), (0, 512))
 _ELEMENT = 2.0  # bytes of what is summed
 
 
