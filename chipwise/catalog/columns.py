@@ -51,6 +51,9 @@ def read_step_table(path: str | Path) -> StepTable:
     if len(falls):
         line = int(falls[0]) + 3
         raise BadInput(f"{path}: line {line}, column tokens: must be above that of the line above")
+    if grid["tokens"][-1] <= 0:
+        line = len(rows) + 1
+        raise BadInput(f"{path}: line {line}, column tokens: the last row is of at least one token")
     scalars = {
         name: _number(path, 2, name, rows[0][name])
         for name in _SCALARS

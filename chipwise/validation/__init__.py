@@ -71,6 +71,10 @@ def _truths(kind: str, row: Row) -> dict[str, float]:
     return throughput.truths(kind, row)
 
 
+# Beyond these a figure is a slip of the pen, as 0 is.
+_LEAST, _MOST = 1e-12, 1e15
+
+
 @dataclass(frozen=True, slots=True)
 class _Off:
     """A quantity of a row, predicted and measured; the bounds are 0 and ∞ where it has none."""
@@ -95,7 +99,7 @@ def _compared(kind: str, rows: Sequence[Row], lines: Sequence[Line]) -> list[_Of
             continue
         for name, truth in _truths(kind, rows[i]).items():
             made, low, high = serving.bounds_of(line, name)
-            if made is not None and truth > 0:
+            if made is not None and _LEAST < truth < _MOST:
                 found.append(_Off(i, name, made, low, high, truth))
     return found
 

@@ -29,6 +29,10 @@ def test_a_step_table_has_a_grid_and_what_else_it_names(tmp_path: Path) -> None:
         ("tokens,seconds\n1,nan\n", "line 2, column seconds"),
         ("tokens,seconds\n1,1e999\n", "line 2, column seconds"),
         ("tokens,seconds\n2,1\n2,1\n", "line 3, column tokens: must be above"),
+        (
+            "tokens,seconds\n0,0.01\n",
+            "line 2, column tokens: the last row is of at least one token",
+        ),
         ("tokens,seconds\n1,0\n", "longer than 0 s"),
         ("tokens,seconds,speed\n1,1,1\n", "unknown column 'speed'"),
         ("tokens,seconds,base\n1,1,0.1\n2,1,0.2\n", "line 3, column base: has one value"),

@@ -116,6 +116,13 @@ def test_what_was_compared_is_told_with_its_interval(general: Calibration) -> No
     assert found["quantities"]["ttft_ms"]["coverage"] == pytest.approx(np.mean(held))
 
 
+def test_a_figure_that_cannot_have_been_measured_is_passed_over(general: Calibration) -> None:
+    rows = [ROW, *({**ROW, "tpot_ms": odd} for odd in ("0", "-1", "nan", "1e309", "1e-320"))]
+    found = validation.report("serving", rows, list(validation.predict("serving", rows, general)))
+    counts = {name: errors["count"] for name, errors in found["quantities"].items()}
+    assert counts == {"ttft_ms": 6, "tpot_ms": 1}
+
+
 def test_the_worst_row_comes_first(general: Calibration) -> None:
     rows = [{**ROW, "id": "near"}, {**ROW, "id": "far", "tpot_ms": "0.01"}]
     found = validation.report("serving", rows, list(validation.predict("serving", rows, general)))
