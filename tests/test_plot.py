@@ -266,8 +266,8 @@ def test_plot_refuses_in_one_line_and_writes_nothing(
 
 def test_a_report_is_written_with_the_command_that_asks_again(capsys, tmp_path):
     out = tmp_path / "plan.html"
-    assert main([*ASKED["estimate"], "--report", str(out), "--lang", "zh"]) == 0
+    assert main([*ASKED["train"], "--report", str(out), "--lang", "zh"]) == 0
     text = out.read_text("utf-8")
-    assert "chipwise estimate llama-2-70b --chip h200" in text
+    assert "chipwise train llama-2-70b --chip h200" in text
     assert "--report" not in text
     assert '<html lang="zh-Hans">' in text

@@ -57,6 +57,7 @@ def test_planted_yields_are_explained(found: Fitted) -> None:
     assert values["rate:mlperf:NVIDIA:v5.1"] == pytest.approx(0.0, abs=0.06)
 
 
+@pytest.mark.slow
 def test_a_factor_stops_at_its_bound_and_the_others_fit_what_that_leaves(
     general: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
