@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +114,19 @@ def test_numbers_are_the_same_in_both_languages(run, monkeypatch):
     assert not re.search("[一-鿿]", tables[0])
 
 
+@pytest.fixture(scope="module")
+def quick_plan():
+    """The answer of QUICK, for what is tried of its tables alone."""
+    with redirect_stdout(io.StringIO()) as out:
+        assert main([*QUICK, "--format", "json"]) == 0
+    return json.loads(out.getvalue())
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_no_line_is_wider_than_the_terminal_and_no_figure_is_cut(run, monkeypatch, lang):
+def test_no_line_is_wider_than_the_terminal_and_no_figure_is_cut(
+    run, monkeypatch, quick_plan, lang
+):
+    monkeypatch.setattr("chipwise.questions.plan", lambda *_, **__: quick_plan)
     figures = {}
     for width in (80, 100, 140, 300):
         monkeypatch.setenv("COLUMNS", str(width))

@@ -185,8 +185,11 @@ class _Page(HTMLParser):
 @pytest.mark.parametrize(
     "kind",
     [
-        *("plan", "train", "fleet"),
-        *(pytest.param(k, marks=pytest.mark.slow) for k in ("estimate", "simulate", "validate")),
+        *("train", "fleet"),
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("plan", "estimate", "simulate", "validate")
+        ),
     ],
 )
 def test_a_report_needs_nothing_else_and_has_the_numbers_of_the_answer(
@@ -212,7 +215,8 @@ def test_a_report_in_chinese_needs_no_font_here(answer, without_chinese, recwarn
 
 
 def test_marks_of_figures_on_one_page_are_not_mixed_up(reported, capsys):
-    marks = re.findall(r'<[^>]*\bid="([^"]+)"', reported("plan", "en", capsys))
+    marks = re.findall(r'<[^>]*\bid="([^"]+)"', reported("fleet", "en", capsys))
+    assert len(marks) > 20
     assert len(marks) == len(set(marks))
 
 

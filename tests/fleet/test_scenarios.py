@@ -113,6 +113,7 @@ def test_knowing_the_future_is_worth_something(
     assert alone <= together.objective
 
 
+@pytest.mark.slow
 def test_risk_weighs_the_worst(content: dict[str, Any], filled: Filled, plan: Plan) -> None:
     content["scenario"] = THREE
     bold = plan(filled(content))

@@ -263,19 +263,19 @@ def seeds(first: int, last: int) -> list[int]:
 
 
 def test_the_solver_equals_enumeration() -> None:
-    assert len(seeds(0, 24)) >= 8
-    for seed in seeds(0, 24):
+    assert len(seeds(0, 12)) >= 4
+    for seed in seeds(0, 12):
         compare(seed)
 
 
 @pytest.mark.slow
 def test_the_solver_equals_enumeration_hundreds_of_times() -> None:
-    assert len(seeds(24, 1500)) >= 300
-    for seed in seeds(24, 1500):
+    assert len(seeds(12, 1500)) >= 300
+    for seed in seeds(12, 1500):
         compare(seed)
 
 
 def test_a_dearer_price_is_seen_by_both() -> None:
-    of = drawn(seeds(0, 24)[0])
+    of = drawn(seeds(0, 12)[0])
     dear = replace(of, price=of.price * 3)
     assert least(dear) == pytest.approx(solve(compose(dear), within=1e-9).objective * 1e6, rel=1e-6)

@@ -235,6 +235,7 @@ def test_the_runs_to_make_next_narrow_the_interval_each_time(answered):
     assert {r["isl"] for r in only["runs"]} == {1024}
 
 
+@pytest.mark.slow
 def test_the_first_choice_is_the_best_of_all(general):
     """No other load of a small grid leaves less variance than the one that is chosen."""
     model, chip = api.model("llama-3.1-8b"), api.chip("rtx4090")
