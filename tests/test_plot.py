@@ -81,6 +81,7 @@ def without_chinese(monkeypatch):
     monkeypatch.setattr(plot, "_chinese", lambda: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), FIRST)
 def test_a_figure_has_every_glyph_and_reads_in_both_languages(answer, name, kind):
     """Warnings are errors: a glyph that no font has would end this. Reports draw the English."""

@@ -39,6 +39,7 @@ def test_it_shows_the_plan(capsys: pytest.CaptureFixture[str], lang: str, words:
     assert "Running HiGHS" not in out
 
 
+@pytest.mark.slow
 def test_a_cut_off_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     cut = ["--cut-off", "vendor=NVIDIA,from=2026-Q3", "--cut-off", "vendor=NVIDIA,from=2031-Q1"]
     code, out, _ = run(capsys, FILE, *FAST, *cut)

@@ -54,6 +54,7 @@ def test_a_cut_off_of_what_is_not_used_costs_at_most_the_gap(
     assert made.recovers == "2026-Q3"
 
 
+@pytest.mark.slow
 def test_what_was_decided_before_is_the_base_plan(content: dict[str, Any], filled: Filled) -> None:
     made = cost(filled(content), vendor="NVIDIA", from_="2026-Q4")
     assert made.cut is not None
@@ -92,6 +93,7 @@ def test_a_cut_off_that_ends_costs_no_more(content: dict[str, Any], filled: Fill
     assert all(m.period > "2026-Q4" for m in passing.cut.buy if m.choice == "h200")
 
 
+@pytest.mark.slow
 def test_it_falls_as_spares_rise(content: dict[str, Any], filled: Filled) -> None:
     of = filled(content)
     cut = fleet.cut_off(of, {"vendor": "NVIDIA", "from": "2026-Q3"}, "cut-off")

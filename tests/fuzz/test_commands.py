@@ -123,6 +123,7 @@ def test_every_command_has_a_line_that_works():
     assert {" ".join(path) for path, _ in leaves()} == set(LINES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "command"), COMMANDS)
 def test_some_lines(capsys, here, path, command):
     drawn(capsys, here, path, command, 0, 1 if path[0] in SLOW else 4)

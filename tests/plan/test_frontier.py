@@ -83,6 +83,7 @@ def test_the_rule_of_2022_costs_a_link_and_no_tokens_of_one_chip():
     assert inside.decode.decode == pytest.approx(inside.free_decode.decode, rel=0.01)
 
 
+@pytest.mark.slow
 def test_thresholds_of_bandwidth_bind_decoding():
     inside = found("us-2025-04-h20-letter-thresholds")
     total = inside.decode.memory_bandwidth + inside.decode.io_bandwidth
