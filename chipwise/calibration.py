@@ -533,7 +533,7 @@ def _tables(root: Path, folder: str, name: str) -> Iterator[tuple[str, str, Any]
             for part in (*_version(version), 0, 0, 0, 0)[:4]:
                 order = order * 1000 + part
             frames[system, engine].append(
-                pl.read_parquet(path).with_columns(pl.lit(order).alias("order"))
+                pl.read_parquet(path, glob=False).with_columns(pl.lit(order).alias("order"))
             )
     for (system, engine), parts in sorted(frames.items()):
         frame = pl.concat(parts, how="diagonal_relaxed")
