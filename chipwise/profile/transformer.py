@@ -93,8 +93,7 @@ def forward(case: Case, config: Mapping[str, Any], device: Device) -> Sequence[B
     """
     torch = load()
     made = {"device": place(device), "dtype": element(torch, case.format)}
-    prompt, sequences, context = (case.shape[n] for n in ("prompt", "sequences", "context"))
-    rows, new, length = (1, prompt, prompt) if prompt else (sequences, 1, context)
+    rows, new, length = _tokens(case, case.shape["context"])
     layers = [_layer(torch, config, rows, length, made) for _ in range(config["num_hidden_layers"])]
     hidden, vocab = config["hidden_size"], config["vocab_size"]
     table = torch.randn(vocab, hidden, **made)
@@ -129,8 +128,8 @@ def between(
     """
     torch = load()
     made = {"device": place(device), "dtype": element(torch, case.format)}
-    prompt, sequences, hidden = (case.shape[n] for n in ("prompt", "sequences", "hidden"))
-    rows, new, length = (1, prompt, prompt) if prompt else (sequences, 1, _CONTEXT)
+    rows, new, length = _tokens(case, _CONTEXT)
+    hidden = case.shape["hidden"]
     config = {
         "hidden_size": hidden,
         "intermediate_size": int(_FFN * hidden),
@@ -146,6 +145,12 @@ def between(
     functions = torch.nn.functional
     linear, attend = aside(functions.linear), aside(functions.scaled_dot_product_attention)
     return [partial(_through, torch, layer, x, angles, linear, attend) for layer in (one, *more)]
+
+
+def _tokens(case: Case, context: int) -> tuple[int, int, int]:
+    """Sequences, new tokens of each and its length: one prompt, or outputs over a context."""
+    prompt = case.shape["prompt"]
+    return (1, prompt, prompt) if prompt else (case.shape["sequences"], 1, context)
 
 
 def _layer(

@@ -143,8 +143,8 @@ def _mlperf(row: Row) -> Case:
         raise BadInput("an edge system")
     model, chip = catalog.model(row["model"]), chip_of(accelerator)
     weights = _mlperf_weights(row["weight_dtype"], model, chip)
-    home = chip.vendor == HOME
-    backend = "trtllm" if "TensorRT" in row["framework"] and home else "vllm"
+    own = "trtllm" if chip.vendor == HOME else "vllm"  # the one that its maker tunes
+    backend = own if "TensorRT" in row["framework"] else "vllm"
     name = row["model"].lower().replace("llama3_1", "llama3.1")
     data = next((d for d in _PROMPTS if name.startswith(d)), "")
     if not data:
@@ -176,7 +176,7 @@ def _mlperf(row: Row) -> Case:
         scenario=scenario if timed else "",
         data=data,
         released=released,
-        engine=backend if home and backend != "trtllm" else "",
+        engine="" if backend == own else backend,
     )
     return Case(run, "rate", setting)
 
